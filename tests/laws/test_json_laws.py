@@ -1,0 +1,105 @@
+"""Laws of strict JSON: what is written is read back, no input does anything but give a value or a refusal, oracles agree."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import orjson
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.domain.canonical import MAX_SAFE_INT, JsonValue, b64u_decode, b64u_encode, read_json, write_json
+from app.domain.errors import BadJson, Malformed, TooLarge
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+SCALARS = st.none() | st.booleans() | st.integers(-MAX_SAFE_INT, MAX_SAFE_INT) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12)
+JSONISH = st.text(st.sampled_from('[]{}",:\\u0123d8fEe+-.tru nlfas\n'), max_size=60)
+
+
+def height(value: JsonValue) -> int:
+    """Levels of nesting, scalars 0."""
+    if isinstance(value, dict):
+        return 1 + max(map(height, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(height, value), default=0)
+    return 0
+
+
+@given(VALUES)
+def test_written_values_are_read_back(value: JsonValue) -> None:
+    """read ∘ write = identity, for every value that has a strict form."""
+    assert read_json(write_json(value), max_depth=64) == value
+
+
+@given(VALUES, st.booleans(), st.integers(0, 2))
+def test_the_depth_limit_is_exact(value: JsonValue, escape: bool, indent: int) -> None:
+    """A value of height n is read with limit n and refused with n−1, however it is spelt."""
+    data = json.dumps(value, ensure_ascii=escape, indent=indent or None).encode()
+    depth = height(value)
+    assert read_json(data, max_depth=depth) == value
+    if depth:
+        try:
+            read_json(data, max_depth=depth - 1)
+        except BadJson:
+            return
+        raise AssertionError(data)
+
+
+@given(st.binary(max_size=80) | JSONISH.map(str.encode))
+@example(b'"\\ud800"')
+@example(b'{"a":1,"a":2}')
+def test_any_bytes_give_a_value_or_a_refusal(data: bytes) -> None:
+    """No input raises anything else, and what is accepted is accepted alike by an independent strict reader (orjson)."""
+    try:
+        value = read_json(data)
+    except (BadJson, TooLarge):
+        return
+    assert value == orjson.loads(data)
+    assert read_json(write_json(value)) == value
+
+
+@given(JSONISH)
+def test_what_is_refused_has_a_reason(text: str) -> None:
+    """A refused text is refused by the library too, or breaks one of our rules: depth, names twice, range, surrogates."""
+    try:
+        read_json(text.encode())
+    except BadJson:
+        try:
+            value = json.loads(text, object_pairs_hook=lambda pairs: ["pairs", *map(list, pairs)])
+        except ValueError:
+            return
+        flat = json.dumps(value)
+        numbers = [abs(leaf) for leaf in leaves(value) if isinstance(leaf, int | float)]
+        repeated = any(len({pair[0] for pair in pairs}) != len(pairs) for pairs in objects(value))
+        assert height(value) > 8 or repeated or "\\ud" in flat or any(math.isinf(n) or n > MAX_SAFE_INT for n in numbers)
+
+
+def leaves(value: object) -> list[object]:
+    """All scalars of a nested list."""
+    return [leaf for entry in value for leaf in leaves(entry)] if isinstance(value, list) else [value]
+
+
+def objects(value: object) -> list[list[list[object]]]:
+    """The pairs of every object of a value read with marked pairs."""
+    if not isinstance(value, list):
+        return []
+    own = [value[1:]] if value[:1] == ["pairs"] else []
+    return own + [pairs for entry in value for pairs in objects(entry)]
+
+
+@given(st.binary(max_size=100))
+def test_base64url_round_trip(data: bytes) -> None:
+    """decode ∘ encode = identity."""
+    assert b64u_decode(b64u_encode(data)) == data
+
+
+@given(st.text(st.sampled_from("ABCxyz019-_+/= \n."), max_size=24))
+def test_base64url_has_one_spelling(text: str) -> None:
+    """Whatever decodes is what we would write: no two texts give the same bytes."""
+    try:
+        data = b64u_decode(text)
+    except Malformed:
+        return
+    assert b64u_encode(data) == text
