@@ -369,11 +369,6 @@ def check_evidence(claims: Mapping[str, object]) -> None:
     form = claims["form"]
     if type(form) is not str or form not in EVIDENCE_FORMS:
         raise fault("form", "unknown_code", f"`form` is one of {', '.join(sorted(EVIDENCE_FORMS))}")
-    check_hex_digest(claims)
-
-
-def check_hex_digest(claims: Mapping[str, object]) -> None:
-    """`sha256`: 64 lower-case hex digits."""
     digest = claims["sha256"]
     if type(digest) is not str or _is_hex_digest(digest) is None:
         raise fault("sha256", "form", "`sha256` is 64 lower-case hex digits")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from . import claims as c
 from .canonical import JsonValue, b64u_encode
@@ -26,7 +25,8 @@ from .errors import (
     Validity,
     WrongOrigin,
 )
-from .labels import RANK, Label, Tlp, at_least_as_visible
+from .labels import RANK, Label, at_least_as_visible
+from .registry import Member, MemberClass, check_control
 
 __all__ = [
     "CONTROL_KINDS",
@@ -122,22 +122,6 @@ class Target:
     label: Label
 
 
-class _Mandate(Protocol):
-    @property
-    def kinds(self) -> frozenset[str]: ...
-    @property
-    def tlp_max(self) -> Tlp: ...
-
-
-class _Member(Protocol):
-    """What the mandate check needs of `registry.Member`: the registry reads kinds from here, so the import runs one way."""
-
-    @property
-    def member_class(self) -> str: ...
-    @property
-    def mandate(self) -> _Mandate: ...
-
-
 def sid_of(jws: str) -> str:
     """base64url(SHA-256(ASCII(`header.payload`))): a retry that signs the same payload again has the same sid (protocol §3.1)."""
     return b64u_encode(hashlib.sha256(jws.rpartition(".")[0].encode("ascii")).digest())
@@ -207,11 +191,10 @@ def _check_claims_of_kind(stub: Stub) -> None:
         c.check_erase(stub.claims)
     elif stub.kind == Kind.EVIDENCE:
         c.check_evidence(stub.claims)
-    elif stub.kind == Kind.ROOT:
-        c.check_hex_digest(stub.claims)
 
 
 def _check_home_only(stub: Stub) -> None:
+    check_control(stub.kind, stub.claims)
     c.check_stub_is_bare(stub.claims)
     if not understands(stub):
         raise c.fault("must", "unknown_claim", "`must` names a claim that this version does not know: such a statement would be inert")
@@ -251,7 +234,10 @@ def _validity(detail: str) -> Validity:
     return Validity(detail, faults=(Fault("/exp", "validity", detail),))
 
 
-def check_mandate_kind(stub: Stub, member: _Member | None) -> None:
+_KINDS_BY_CLASS = {MemberClass.VASP: c.VASP_KINDS, MemberClass.REDRESS: c.REDRESS_KINDS}
+
+
+def check_mandate_kind(stub: Stub, member: Member | None) -> None:
     """Whether its issuer may make such a statement: kind and TLP. `member` None is the registrar of the node. Raises ScopeDenied."""
     if member is None:
         if stub.kind not in c.REGISTRAR_KINDS:
@@ -261,7 +247,7 @@ def check_mandate_kind(stub: Stub, member: _Member | None) -> None:
         raise _scope("/knd", "control statements are signed by the registrar")
     if stub.kind in NODE_KINDS:
         raise _scope("/knd", "statements of this kind are made by the node itself")
-    by_class = {"vasp": c.VASP_KINDS, "redress": c.REDRESS_KINDS}.get(str(member.member_class))
+    by_class = _KINDS_BY_CLASS.get(member.member_class)
     if by_class is not None and stub.kind not in by_class:
         raise _scope("/knd", f"a member of class {member.member_class} makes only: {', '.join(sorted(by_class))}")
     if stub.kind not in member.mandate.kinds:
