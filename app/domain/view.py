@@ -1,0 +1,235 @@
+"""Screening views: what a tier lists, in 65,536 buckets under one signed head, so that *not listed* can be proved too.
+
+The key of an id (`identifiers.id_key`, 32 bytes) opens with its bucket number. A bucket is its entries one after the other:
+`key32 ‖ severity u8 ‖ category u8 ‖ n u8 ‖ n × sid16`, one entry an id, keys and sids strictly ascending. Bucket leaf
+`SHA-256(0x00 ‖ u16be(number) ‖ bytes)`, over all leaves an RFC 6962 tree. The head names the root, the moment, the policy and
+the vector of logs that it was computed from; anyone with the same entitlement can compute it again. Protocol §3.10, §9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .canonical import b64u_decode, read_decimal
+from .checkpoint import check_empty, read_hash
+from .errors import InvalidProof, Malformed
+from .merkle import HASH_BYTES, leaf_hash, node_hash, parents, verify_inclusion
+from .note import check_name, to_base64
+
+BUCKET_BITS = 16
+BUCKETS = 1 << BUCKET_BITS
+SID_BYTES = 16
+MAX_SIDS = 255
+MAX_SEVERITY = 4
+HEADER = "cordon-view/v1"
+_FIXED = HASH_BYTES + 3
+
+
+# --- entries and buckets -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListedItem:
+    """One item of one active listing: the key of its id, its judgement, and the statement that it stands in."""
+
+    key: bytes
+    severity: int
+    category: int  # vocabulary number of its first typology; 0: none
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEntry:
+    """All that a view says of one id; `sids` are the first 16 bytes of each decoded sid, ascending, at most the lowest 255."""
+
+    key: bytes
+    severity: int
+    category: int
+    sids: tuple[bytes, ...]
+
+    @property
+    def bucket(self) -> int:
+        return bucket_number(self.key)
+
+    def encode(self) -> bytes:
+        return b"".join((self.key, bytes((self.severity, self.category, len(self.sids))), *self.sids))
+
+
+def bucket_number(key: bytes) -> int:
+    """The bucket of a 32-byte key: its first 16 bits."""
+    return int.from_bytes(key[:2], "big")
+
+
+def entries_of(items: Iterable[ListedItem]) -> list[BucketEntry]:
+    """One entry a key, sorted by key, whatever the order of the items."""
+    by_key: dict[bytes, list[ListedItem]] = {}
+    for item in items:
+        by_key.setdefault(item.key, []).append(item)
+    return [_entry(key, by_key[key]) for key in sorted(by_key)]
+
+
+def _entry(key: bytes, items: Sequence[ListedItem]) -> BucketEntry:
+    severity = max(item.severity for item in items)
+    category = min(item.category for item in items if item.severity == severity)
+    sids = sorted({b64u_decode(item.sid)[:SID_BYTES] for item in items})
+    return BucketEntry(key, severity, category, tuple(sids[:MAX_SIDS]))
+
+
+def encode_bucket(entries: Iterable[BucketEntry]) -> bytes:
+    """The bytes of one bucket, from its entries in ascending order of key."""
+    return b"".join(entry.encode() for entry in entries)
+
+
+def parse_bucket(data: bytes, number: int) -> tuple[BucketEntry, ...]:
+    """The entries of bucket `number`; Malformed for any other form than the one that `encode_bucket` writes."""
+    entries: list[BucketEntry] = []
+    at = 0
+    while at < len(data):
+        begin = at + _FIXED
+        if begin > len(data):
+            raise Malformed("the bucket ends inside an entry")
+        severity, category, count = data[at + HASH_BYTES : begin]
+        end = begin + count * SID_BYTES
+        sids = tuple(data[sid : sid + SID_BYTES] for sid in range(begin, end, SID_BYTES))
+        entry = BucketEntry(data[at : at + HASH_BYTES], severity, category, sids)
+        if end > len(data) or severity > MAX_SEVERITY or not sids or not _ascending(sids) or entry.bucket != number:
+            raise Malformed(f"entry {len(entries)} of the bucket has a form that no honest node writes")
+        entries.append(entry)
+        at = end
+    if not _ascending([entry.key for entry in entries]):
+        raise Malformed("the entries of a bucket stand in ascending order, one an id")
+    return tuple(entries)
+
+
+def _ascending(values: Sequence[bytes]) -> bool:
+    return all(low < high for low, high in pairwise(values))
+
+
+def bucket_leaf(number: int, data: bytes) -> bytes:
+    """The leaf hash of a bucket; each empty bucket has one of its own."""
+    return leaf_hash(number.to_bytes(2, "big") + data)
+
+
+# --- the tree over all buckets -------------------------------------------------------------------------------------
+
+
+class BucketTree:
+    """The tree over the 65,536 bucket leaves of one tier. A value: `updated` gives a new one, so answers and their head agree."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Sequence[list[bytes]]) -> None:
+        self._rows = rows
+
+    @classmethod
+    def build(cls, buckets: Mapping[int, bytes]) -> BucketTree:
+        """From the bytes of each bucket that is not empty."""
+        rows = [[bucket_leaf(number, buckets.get(number, b"")) for number in range(BUCKETS)]]
+        while len(rows[-1]) > 1:
+            rows.append(parents(rows[-1]))
+        return cls(rows)
+
+    @property
+    def root(self) -> bytes:
+        return self._rows[-1][0]
+
+    def updated(self, buckets: Mapping[int, bytes]) -> BucketTree:
+        """The tree after these buckets took these bytes; only the paths above them are hashed again."""
+        rows = [list(row) for row in self._rows]
+        for number, data in buckets.items():
+            rows[0][number] = bucket_leaf(number, data)
+        changed = set(buckets)
+        for below, row in pairwise(rows):
+            changed = {number >> 1 for number in changed}
+            for number in changed:
+                row[number] = node_hash(below[2 * number], below[2 * number + 1])
+        return BucketTree(rows)
+
+    def path(self, number: int) -> tuple[bytes, ...]:
+        """The 16 sibling hashes from the leaf of the bucket to the root."""
+        return tuple(row[number >> level ^ 1] for level, row in enumerate(self._rows[:-1]))
+
+
+# --- the head ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ViewOrigin:
+    """One log in the vector of a view; `age_s` is how old its newest cosignature was, in seconds."""
+
+    origin: str
+    size: int
+    root: bytes
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewHead:
+    """What a view key signs: `name` is that of the key, `as_of` in seconds, `policy` the SHA-256 of the consumption policy."""
+
+    name: str
+    as_of: int
+    root: bytes
+    policy: bytes
+    origins: tuple[ViewOrigin, ...]
+
+    def text(self) -> str:
+        """The text that is signed, origins sorted whatever their order here."""
+        fixed = [HEADER, self.name, str(self.as_of), to_base64(self.root), f"policy {to_base64(self.policy)}"]
+        origins = sorted(self.origins, key=lambda one: one.origin.encode())
+        lines = fixed + [f"{one.origin} {one.size} {to_base64(one.root)} {one.age_s}" for one in origins]
+        return "\n".join(lines) + "\n"
+
+
+def parse_head(text: str) -> ViewHead:
+    """Read the text of a view head; Malformed for another form, also for origins that are not sorted or not unique."""
+    lines = text.split("\n")
+    if len(lines) < 6 or lines.pop() != "" or lines[0] != HEADER or not lines[4].startswith("policy "):
+        raise Malformed(f"a view head is {HEADER}, name, as_of, root, policy, then a line an origin")
+    _, name, as_of, root, policy, *rest = lines
+    check_name(name)
+    origins = tuple(_parse_origin(line) for line in rest)
+    if not _ascending([one.origin.encode() for one in origins]):
+        raise Malformed("the origins of a view head are sorted, each once")
+    return ViewHead(name, read_decimal(as_of), read_hash(root), read_hash(policy.removeprefix("policy ")), origins)
+
+
+def _parse_origin(line: str) -> ViewOrigin:
+    fields = line.split(" ")
+    if len(fields) != 4:
+        raise Malformed("an origin line of a view head is: origin, size, root, age in seconds")
+    origin, size, root, age_s = fields
+    check_name(origin)
+    one = ViewOrigin(origin, read_decimal(size), read_hash(root), read_decimal(age_s))
+    check_empty(one.size, one.root)
+    return one
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAnswer:
+    """What a node answers for a bucket, beside the head: proves every id of it listed or not listed, offline."""
+
+    number: int
+    data: bytes
+    path: tuple[bytes, ...]
+
+
+def verify_answer(key: bytes, answer: BucketAnswer, *, root: bytes) -> BucketEntry | None:
+    """The entry of the key, or None for *not listed*, as proved under the root of an opened head.
+
+    InvalidProof if the answer is for another bucket or its path does not lead to the root; Malformed if it does,
+    but the bytes have a form that no honest node writes.
+    """
+    if answer.number != bucket_number(key):
+        raise InvalidProof(f"the answer is for bucket {answer.number:04x}, the id is in {bucket_number(key):04x}")
+    leaf = bucket_leaf(answer.number, answer.data)
+    verify_inclusion(leaf, answer.path, index=answer.number, size=BUCKETS, root=root)
+    for entry in parse_bucket(answer.data, answer.number):
+        if entry.key == key:
+            return entry
+    return None
