@@ -7,8 +7,8 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -41,7 +41,7 @@ def commands() -> set[str]:
     """Every command of `cordon` as it is typed, groups with their verbs: `keys new`."""
     from app.cli import app as tree
 
-    def walk(command: click.Command, path: str) -> set[str]:
+    def walk(command: Any, path: str) -> set[str]:
         if not hasattr(command, "commands"):
             return {path}
         return {found for name, child in command.commands.items() if not child.hidden for found in walk(child, f"{path} {name}".strip())}
