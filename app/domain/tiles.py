@@ -162,20 +162,26 @@ class TileReader:
     __slots__ = ("_get_tile", "_rows")
 
     def __init__(self, get_tile: Callable[[int, int], bytes]) -> None:
-        """`get_tile(level, index)` gives the bytes of a tile, full or partial."""
+        """`get_tile(level, index)` gives the bytes of a tile, full or partial; KeyError where there is none (a plain mapping's way)."""
         self._get_tile = get_tile
         self._rows: dict[TileKey, list[list[bytes]]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
-        """The node (level, index); InvalidProof if its tile does not reach so far."""
+        """The node (level, index); InvalidProof if its tile is absent or does not reach so far."""
         key = node_tile(level, index)
         rows = self._rows.get(key)
         if rows is None:
-            rows = self._rows[key] = _rows_of(self._get_tile(*key))
+            rows = self._rows[key] = self._load(key)
         row, at = rows[level % TILE_HEIGHT], index - (key[1] * TILE_WIDTH >> level % TILE_HEIGHT)
         if at >= len(row):
             raise InvalidProof(f"tile {key[1]} of level {key[0]} ends before the node that the proof needs")
         return row[at]
+
+    def _load(self, key: TileKey) -> list[list[bytes]]:
+        try:
+            return _rows_of(self._get_tile(*key))
+        except KeyError as error:
+            raise InvalidProof(f"tile {key[1]} of level {key[0]} is absent: load what needed_tiles names") from error
 
 
 def _rows_of(tile: bytes) -> list[list[bytes]]:
@@ -193,6 +199,11 @@ def needed_tiles(index: int, size: int) -> tuple[TileKey, ...]:
 def needed_for_consistency(old_size: int, new_size: int) -> tuple[TileKey, ...]:
     """The tiles that hold every node of the consistency path between two sizes; InvalidProof if there is none."""
     return _asked(lambda read_node: consistency_path(old_size, new_size, read_node))
+
+
+def needed_for_root(size: int) -> tuple[TileKey, ...]:
+    """The tiles that hold every node of the root at `size`: its edge then, although those tiles may have grown since."""
+    return edge_tiles(size)
 
 
 def _asked(make: Callable[[ReadNode], object]) -> tuple[TileKey, ...]:

@@ -12,6 +12,7 @@ from app.domain.tiles import (
     edge_tiles,
     encode_bundle,
     needed_for_consistency,
+    needed_for_root,
     needed_tiles,
     new_tiles,
     node_tile,
@@ -127,6 +128,21 @@ def test_a_tile_that_ends_too_soon_gives_no_node():
     """A stored tile that is shorter than the log says is named, not read past its end."""
     with pytest.raises(InvalidProof, match="tile 257 of level 0"):
         inclusion_path(65_999, 66_000, TileReader(lambda level, number: TILES[level, number][: 32 * 100]))
+
+
+def test_an_absent_tile_is_named():
+    """A tile that was not loaded is a proof that cannot be made, not a crash."""
+    with pytest.raises(InvalidProof, match="tile 0 of level 1 is absent"):
+        inclusion_path(
+            5, 600, TileReader(lambda level, number: {(0, 0): TILES[0, 0], (0, 1): TILES[0, 1], (0, 2): TILES[0, 2]}[level, number])
+        )
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 300, 65_535, 65_536, 65_537, 66_000])
+def test_needed_for_root(size):
+    """The tiles named for the root of a past size are enough, as they stand today."""
+    loaded = {key: TILES[key] for key in needed_for_root(size)}
+    assert root_at(size, TileReader(lambda *key: loaded[key])) == root_of(LEAVES[:size])
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 8_193, 8_224])
