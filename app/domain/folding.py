@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
 
+from .claims import CONTROL_KINDS, IMMUTABLE_KINDS, KINDS, KNOWN_CLAIMS, STATE_EDGE_KINDS, Kind
 from .labels import RANK, Label, Reader, ReaderClass, Tlp, at_least_as_visible, can_read
+from .statement import ohash_of
 
 Key = tuple[str, str]
 """(origin, sid): a statement in its log."""
@@ -28,25 +29,10 @@ Key = tuple[str, str]
 Needs2 = Collection[str] | Callable[[str, int], Collection[str]]
 """The kinds that wait for a second key: one set for all, or a function of (origin, index) that asks the policy in force there."""
 
-CONTROL_KINDS = frozenset({"member", "key-revoke", "group", "policy", "root"})
-REMOVAL_KINDS = frozenset({"retract", "erase"})
-ANNOTATION_KINDS = frozenset({"dispute", "endorse"})
-SECOND_KINDS = frozenset({"approve", "reaffirm"})
-STATE_EDGE_KINDS = frozenset({"listing", "renew"}) | REMOVAL_KINDS | SECOND_KINDS
-FAR_EDGE_KINDS = ANNOTATION_KINDS | {"response", "outcome", "sighting"}
-KINDS = STATE_EDGE_KINDS | CONTROL_KINDS | FAR_EDGE_KINDS | {"request", "evidence", "anchor", "pad"}
-
-IRREVOCABLE_KINDS = CONTROL_KINDS | SECOND_KINDS | REMOVAL_KINDS | {"renew"}
-"""Kinds that cannot be retracted or erased (§3.4)."""
-
-ACTING_PAST_FORK = frozenset({"listing"}) | ANNOTATION_KINDS
-
-UNDERSTOOD_CLAIMS = frozenset(
-    "v iss org knd iat exp jti tlp aud parts t must hc lic _sd_alg _sd del ground kid reason from_index "
-    "id name class mandate keys country url contact lei licence owner members releasability "
-    "needs2 four_eyes public_delay_h review_months freeze_days neutrality ver sha256 form".split()
-)
-"""The claims of protocol §3.3 (with those of schemas §2): a `must` outside them makes a statement inert, edges included."""
+REMOVAL_KINDS = frozenset({Kind.RETRACT, Kind.ERASE})
+ANNOTATION_KINDS = frozenset({Kind.DISPUTE, Kind.ENDORSE})
+SECOND_KINDS = frozenset({Kind.APPROVE, Kind.REAFFIRM})
+ACTING_PAST_FORK = ANNOTATION_KINDS | {Kind.LISTING}
 
 
 class State(StrEnum):
@@ -138,11 +124,6 @@ class Folded:
     states: Mapping[Key, ShownState]
 
 
-def ohash_of(origin: str) -> str:
-    """How an edge names another log (protocol §3.1): lower-case hex SHA-256 of the origin."""
-    return sha256(origin.encode()).hexdigest()
-
-
 def fold(
     events: Iterable[Event],
     *,
@@ -225,7 +206,7 @@ class _History:
 
         A reaffirmation is not revivable itself.
         """
-        if event.kind not in KINDS or (event.must and not UNDERSTOOD_CLAIMS.issuperset(event.must)):
+        if event.kind not in KINDS or (event.must and not KNOWN_CLAIMS.issuperset(event.must)):
             return True
         if event.kind in CONTROL_KINDS and not self._may_control(event):
             return True
@@ -322,7 +303,7 @@ class _History:
         past_fork = self.past_fork(event)
         for key, target in self.hit_by(event):
             if event.kind in REMOVAL_KINDS:
-                if target.kind not in IRREVOCABLE_KINDS and self.may_end(event, target):
+                if target.kind not in IMMUTABLE_KINDS and self.may_end(event, target):
                     self._remove(event, key, target, past_fork)
             elif not past_fork and target.kind == "listing" and target.issuer == event.issuer:
                 self._replace_or_renew(event, key)

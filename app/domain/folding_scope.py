@@ -13,7 +13,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .folding import ANNOTATION_KINDS, FAR_EDGE_KINDS, REMOVAL_KINDS, SECOND_KINDS, STATE_EDGE_KINDS, Event, Key, ohash_of
+from .claims import FOREIGN_EDGE_KINDS, STATE_EDGE_KINDS, Kind
+from .folding import ANNOTATION_KINDS, REMOVAL_KINDS, SECOND_KINDS, Event, Key
+from .statement import ohash_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,14 @@ def affected(events: Iterable[Event], *, origins: Iterable[str] = ()) -> Affecte
         refold |= targets
         if event.kind in SECOND_KINDS or event.kind in REMOVAL_KINDS:
             follow |= targets  # an approved edge acts, a retracted dispute stops showing: their own targets change too
-        if event.kind == "key-revoke" and event.kid_target is not None:
+        if event.kind == Kind.KEY_REVOKE and event.kid_target is not None:
             start = event.index if event.reason == "superseded" or event.from_index is None else event.from_index
             keys.add((event.origin, event.kid_target, start))
     return Affected(frozenset(refold), frozenset(follow), frozenset(keys))
 
 
 def _targets(event: Event, known: Mapping[str, str]) -> Iterable[Key]:
-    if event.kind in FAR_EDGE_KINDS:
+    if event.kind in FOREIGN_EDGE_KINDS:
         for target in event.targets:
             ohash, slash, sid = target.partition("/")
             if slash and ohash in known:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.domain.folding import Destroyed, Event, Folded, OriginState, ShownState, State, fold, ohash_of
+from app.domain.folding import Destroyed, Event, Folded, OriginState, ShownState, State, fold
 from app.domain.folding_scope import affected, needs2_by_policy
 from app.domain.labels import EVERYTHING, PUBLIC, Label, Tlp
+from app.domain.statement import ohash_of
 
 DE, FR = "de.example/log", "fr.example/log"
 CLEAR = Label(Tlp.CLEAR)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
-from app.domain.folding import Event, OriginState, ohash_of
+from app.domain.folding import Event, OriginState
 from app.domain.folding_scope import needs2_by_policy
 from app.domain.labels import Label, Reader, ReaderClass, Tlp
+from app.domain.statement import ohash_of
 
 ORIGINS = ("de.example/log", "fr.example/log", "nl.example/log")
 NODES = ("de.example", "fr.example", "nl.example")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from app.domain.folding import CONTROL_KINDS, KINDS, UNDERSTOOD_CLAIMS, Event, ohash_of
+from app.domain.claims import CONTROL_KINDS, KINDS
+from app.domain.folding import Event
 from app.domain.labels import Reader, Tlp, at_least_as_visible, can_read
+from app.domain.statement import KNOWN_CLAIMS, ohash_of
 
 UNTOUCHABLE = CONTROL_KINDS | {"retract", "erase", "renew", "approve", "reaffirm"}
 
@@ -60,7 +62,7 @@ def plain_fold(events: list[Event], *, vector: Any, reader: Reader, as_of: int, 
     def carried(origin: str, sid: str) -> bool:
         """Stands but for the fork."""
         e = log[origin, sid]
-        if e.kind not in KINDS or set(e.must) - UNDERSTOOD_CLAIMS:
+        if e.kind not in KINDS or set(e.must) - KNOWN_CLAIMS:
             return False
         if e.kind in CONTROL_KINDS and not registrar(e):
             return False
