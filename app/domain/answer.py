@@ -82,7 +82,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One declared link between two ids, out of a live listing."""
+    """One declared link between two ids, out of a listing; the node's own view."""
 
     origin: str
     sid: str
@@ -115,9 +115,12 @@ def is_public(reader: Reader) -> bool:
     return reader.reader_class is ReaderClass.PUBLIC
 
 
-def may_see(label: Label, core_label: Label, reader: Reader) -> bool:
-    """A listing counts for a reader who may see its stub and its `core` (DECISIONS 30)."""
-    return can_read(label, reader) and can_read(core_label, reader)
+def may_see(listing: Listing, reader: Reader) -> bool:
+    """A listing counts for a reader who may see its stub and its `core` (DECISIONS 30), and for its own issuer."""
+    if reader.id and reader.id == listing.issuer:
+        return True
+    reader = reader.at(listing.index)
+    return can_read(listing.label, reader) and can_read(listing.core_label, reader)
 
 
 def is_held_back(item: Mapping[str, JsonValue], accepted_ms: int, reader: Reader, moment: Moment) -> bool:
@@ -135,7 +138,7 @@ def visible(listings: Iterable[Listing], reader: Reader, moment: Moment) -> list
     return [
         listing
         for listing in listings
-        if may_see(listing.label, listing.core_label, reader) and not is_held_back(listing.item, listing.accepted_ms, reader, moment)
+        if may_see(listing, reader) and not is_held_back(listing.item, listing.accepted_ms, reader, moment)
     ]
 
 
@@ -229,8 +232,8 @@ def statement_words(listing: Listing, reader: Reader, moment: Moment) -> dict[st
         "handling": list(listing.handling),
         "state": state,
         "disputed_since": since,
-        "disputed_by": sorted({d.issuer for d in disputes}),
-        "endorsed_by": sorted({a.issuer for a in listing.annotations if a.kind == "endorse" and can_read(a.label, reader)}),
+        "disputed_by": [*sorted({d.issuer for d in disputes})],
+        "endorsed_by": [*sorted({a.issuer for a in listing.annotations if a.kind == "endorse" and can_read(a.label, reader)})],
         "review_by": context.get("review_by"),
         "review_overdue": review_is_overdue(listing, moment),
         "redress": context.get("redress"),

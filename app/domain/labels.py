@@ -41,16 +41,40 @@ class ReaderClass(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A group names the reader (`through_node`: his node) in its newest version, and did from log index `first` to before `end`."""
+
+    group: str
+    first: int
+    end: int | None = None
+    through_node: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """`id`: own member or node id. `ids`: every further id the reader stands for (groups; for an agency user his node).
 
     `node_ids`: for a VASP, the nodes (and their groups) whose client it is: AMBER reaches the clients of a recipient.
+    `memberships`: groups that count for some log indices only (a reader belongs to a group if both its version at the
+    statement's index and its newest name him); `at` puts those in force into `ids` and `node_ids`.
     """
 
     reader_class: ReaderClass
     id: str = ""
     ids: frozenset[str] = frozenset()
     node_ids: frozenset[str] = frozenset()
+    memberships: tuple[Membership, ...] = ()
+
+    def at(self, index: int) -> Reader:
+        """The reader as he counts for the statement at this log index."""
+        if not self.memberships:
+            return self
+        now = [m for m in self.memberships if m.first <= index and (m.end is None or index < m.end)]
+        own = frozenset(m.group for m in now if not m.through_node)
+        of_node = frozenset(m.group for m in now if m.through_node)
+        if self.reader_class is ReaderClass.VASP:
+            return Reader(self.reader_class, self.id, self.ids | own, self.node_ids | of_node)
+        return Reader(self.reader_class, self.id, self.ids | own | of_node, self.node_ids)
 
 
 PUBLIC = Reader(ReaderClass.PUBLIC)

@@ -1,0 +1,89 @@
+"""Who may do what: one function over (caller, action, row), default deny (trust-and-ops S-01).
+
+Every route names its action; `permit` is asked with the row that was loaded, never with an id that is looked up again later.
+What a caller may *see* of content is not decided here but by labels (`domain/labels`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import Forbidden, NotFound, Unauthenticated
+from .labels import PUBLIC, Reader
+
+
+class CallerClass(StrEnum):
+    """Classes of API callers (schemas §1)."""
+
+    PUBLIC = "public"
+    AGENCY = "agency"
+    VASP = "vasp"
+    REDRESS = "redress"
+    NODE = "node"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+
+class Action(StrEnum):
+    """What a route does."""
+
+    SCREEN = "screen"
+    READ = "read"
+    SUBMIT = "submit"
+    READ_HELD = "read_held"
+    READ_KEYS = "read_keys"
+    MANAGE_KEYS = "manage_keys"
+    READ_AUDIT = "read_audit"
+    OPERATE = "operate"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who asks: what the key says of him, and the reader that he is. `actor` is empty for the public."""
+
+    caller_class: CallerClass
+    reader: Reader
+    actor: str = ""
+    member: str = ""
+    scopes: frozenset[str] = frozenset()
+    tier: str = "clear"
+    requests_per_minute: int | None = None
+    addresses_per_day: int | None = None
+    is_test: bool = False
+
+
+PUBLIC_CALLER = Caller(CallerClass.PUBLIC, PUBLIC)
+
+_EVERYBODY = frozenset(CallerClass)
+_READERS = _EVERYBODY - {CallerClass.AUDITOR, CallerClass.OPERATOR}
+_KEYED = _EVERYBODY - {CallerClass.PUBLIC}
+
+# Action -> (classes that may, scope that a key must carry; None: any key, or none at all).
+_TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
+    Action.SCREEN: (_READERS, "screen"),
+    Action.READ: (_READERS, "read"),
+    Action.SUBMIT: (_EVERYBODY, None),
+    Action.READ_HELD: (frozenset({CallerClass.AGENCY, CallerClass.REDRESS}), "read"),
+    Action.READ_KEYS: (_KEYED, None),
+    Action.MANAGE_KEYS: (frozenset({CallerClass.OPERATOR}), "operate"),
+    Action.READ_AUDIT: (frozenset({CallerClass.AUDITOR}), "audit"),
+    Action.OPERATE: (frozenset({CallerClass.OPERATOR}), "operate"),
+}
+
+
+def permit(caller: Caller, action: Action, *, owner: str | None = None) -> None:
+    """Return if `caller` may do `action`, to a row of member `owner` where one is named.
+
+    Raises Unauthenticated (no key, and a key would help), Forbidden (the key does not allow it), NotFound (another's row: whether
+    it exists is not told).
+    """
+    classes, scope = _TABLE[action]
+    if caller.caller_class not in classes:
+        if caller.caller_class is CallerClass.PUBLIC:
+            raise Unauthenticated("this needs an API key: send `Authorization: Bearer cordon_…`")
+        raise Forbidden(f"a key of class {caller.caller_class} may not do this")
+    if scope is not None and caller.caller_class is not CallerClass.PUBLIC and scope not in caller.scopes:
+        raise Forbidden(f"this key lacks the scope `{scope}`: ask the operator for one that has it")
+    if owner is not None and caller.caller_class is not CallerClass.OPERATOR and owner != caller.member:
+        raise NotFound("no such thing for this caller")
