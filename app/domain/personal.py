@@ -136,10 +136,10 @@ def personal_data_in_text(text: str) -> str | None:
     """What sort of personal data a `summary` holds, or None. Wallets and domains may stand there; people's data may not."""
     if has_email(text):
         return "an e-mail address"
-    if has_phone(text):
-        return "a phone number"
     if has_iban(text):
         return "an IBAN"
+    if has_phone(text):
+        return "a phone number"
     if has_passport_number(text):
         return "a number like a passport's"
     return "a birth date" if has_birth_date(text) else None
