@@ -187,7 +187,7 @@ def read_text(claims: Mapping[str, object], name: str, *, longest: int) -> str:
     value = claims.get(name)
     if value is None and name not in claims:
         raise fault(name, "missing", f"the claim `{name}` is missing")
-    if type(value) is not str or not 0 < len(value) <= longest or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
         raise fault(name, "form", f"`{name}` is a printable text of 1 to {longest} characters")
     return value
 
@@ -197,10 +197,10 @@ def read_texts(claims: Mapping[str, object], name: str, *, longest: int = 64, mo
     if name not in claims:
         return ()
     values = claims[name]
-    if type(values) is not list or not 0 < len(values) <= most:
+    if not isinstance(values, list) or not 0 < len(values) <= most:
         raise fault(name, "form", f"`{name}` is a list of 1 to {most} texts, or absent")
     for value in values:
-        if type(value) is not str or not 0 < len(value) <= longest or not value.isprintable():
+        if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
             raise fault(name, "form", f"`{name}` holds printable texts of 1 to {longest} characters")
     if len(set(values)) != len(values):
         raise fault(name, "repeated", f"`{name}` names something twice")
@@ -240,12 +240,12 @@ def read_targets(claims: Mapping[str, object], kind: str) -> tuple[str, ...]:
     if "t" not in claims:
         return ()
     targets = claims["t"]
-    if type(targets) is not list or not 0 < len(targets) <= MAX_TARGETS:
+    if not isinstance(targets, list) or not 0 < len(targets) <= MAX_TARGETS:
         raise fault("t", "form", f"`t` is a list of 1 to {MAX_TARGETS} targets")
     foreign = kind in FOREIGN_EDGE_KINDS
     matches = _is_foreign_target if foreign else _is_sid
     for target in targets:
-        if type(target) is not str or matches(target) is None:
+        if not isinstance(target, str) or matches(target) is None:
             form = "<ohash>/<sid>: the SHA-256 of the origin in hex, a slash, a sid" if foreign else "a sid of 43 characters"
             raise fault("t", "form", f"each target of a `{kind}` is {form}")
     if len(set(targets)) != len(targets):
@@ -263,11 +263,11 @@ def read_digests(claims: Mapping[str, object]) -> tuple[str, ...]:
     if claims["_sd_alg"] != "sha-256":
         raise fault("_sd_alg", "form", "`_sd_alg` is sha-256")
     digests = claims["_sd"]
-    if type(digests) is not list or not 0 < len(digests) <= MAX_DISCLOSURES:
+    if not isinstance(digests, list) or not 0 < len(digests) <= MAX_DISCLOSURES:
         raise fault("_sd", "form", f"`_sd` is a list of 1 to {MAX_DISCLOSURES} digests")
     before = ""
     for digest in digests:
-        if type(digest) is not str or _is_sid(digest) is None:
+        if not isinstance(digest, str) or _is_sid(digest) is None:
             raise fault("_sd", "form", "each digest is 43 characters of base64url")
         if digest <= before:
             raise fault("_sd", "order", "`_sd` is sorted and names no digest twice: the order must tell nothing")
@@ -279,10 +279,10 @@ def _audience(owner: Mapping[str, object], where: str) -> frozenset[str] | None:
     if "aud" not in owner:
         return None
     ids = owner["aud"]
-    if type(ids) is not list or not 0 < len(ids) <= MAX_AUDIENCE:
+    if not isinstance(ids, list) or not 0 < len(ids) <= MAX_AUDIENCE:
         raise _label_fault(where, f"`aud` is a list of 1 to {MAX_AUDIENCE} ids of nodes, groups or members")
     for one in ids:
-        if type(one) is not str or len(one) > 255 or _is_audience(one) is None:
+        if not isinstance(one, str) or len(one) > 255 or _is_audience(one) is None:
             raise _label_fault(where, "each id of `aud` is a node (fr.example), a group (group:fr.<slug>) or a member (fr.police)")
     audience = frozenset(ids)
     if len(audience) != len(ids):
@@ -296,7 +296,7 @@ def _label_fault(where: str, detail: str) -> TlpFault:
 
 def _word(owner: Mapping[str, object], where: str) -> Tlp:
     word = owner.get("tlp")
-    tlp = TLPS.get(word) if type(word) is str else None
+    tlp = TLPS.get(word) if isinstance(word, str) else None
     if tlp is None:
         raise _label_fault(f"{where}/tlp", "`tlp` is one of CLEAR, GREEN, AMBER, AMBER+STRICT, RED, written exactly so")
     return tlp
@@ -321,7 +321,7 @@ def read_parts(claims: Mapping[str, object], kind: str, stub: Label, *, lenient:
     if "parts" not in claims:
         return {}
     parts = claims["parts"]
-    if type(parts) is not dict or not parts or len(parts) > 16:
+    if not isinstance(parts, dict) or not parts or len(parts) > 16:
         raise fault("parts", "form", "`parts` is an object of part names with their labels")
     allowed = PARTS_OF.get(kind, frozenset())
     labels = {}
@@ -338,7 +338,7 @@ def read_parts(claims: Mapping[str, object], kind: str, stub: Label, *, lenient:
 
 
 def _part_label(owner: object, where: str, stub: Label, *, lenient: bool) -> Label:
-    if type(owner) is not dict:
+    if not isinstance(owner, dict):
         raise _label_fault(where, 'a part has a label: {"tlp": …, "aud"?: […]}')
     if not lenient and not owner.keys() <= {"tlp", "aud"}:
         raise _label_fault(where, "the label of a part has `tlp` and `aud` and nothing else")
@@ -360,17 +360,17 @@ def check_erase(claims: Mapping[str, object]) -> None:
         if _is_part_name(name) is None or name == "decoy":
             raise fault("del", "form", "`del` holds names of parts, such as pii")
     ground = claims["ground"]
-    if type(ground) is not str or _is_ground(ground) is None:
+    if not isinstance(ground, str) or _is_ground(ground) is None:
         raise fault("ground", "form", "`ground` is a short word such as gdpr-17 or court_order: a-z, 0-9, - and _, at most 32")
 
 
 def check_evidence(claims: Mapping[str, object]) -> None:
     """`form` and `sha256` of an `evidence` statement."""
     form = claims["form"]
-    if type(form) is not str or form not in EVIDENCE_FORMS:
+    if not isinstance(form, str) or form not in EVIDENCE_FORMS:
         raise fault("form", "unknown_code", f"`form` is one of {', '.join(sorted(EVIDENCE_FORMS))}")
     digest = claims["sha256"]
-    if type(digest) is not str or _is_hex_digest(digest) is None:
+    if not isinstance(digest, str) or _is_hex_digest(digest) is None:
         raise fault("sha256", "form", "`sha256` is 64 lower-case hex digits")
 
 

@@ -178,7 +178,7 @@ def read_stub(payload: Mapping[str, JsonValue], *, kid: str, sid: str, lenient: 
 
 def _read_kind(payload: Mapping[str, JsonValue], *, lenient: bool) -> str:
     kind = payload.get("knd")
-    if type(kind) is not str:
+    if not isinstance(kind, str):
         raise c.fault("knd", "form" if "knd" in payload else "missing", "`knd` is the kind of the statement")
     if kind not in KINDS and not lenient:
         detail = f"there is no kind of this name: use one of {', '.join(Kind)}"
