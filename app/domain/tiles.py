@@ -235,7 +235,7 @@ def parse_bundle(data: bytes, width: int) -> tuple[bytes, ...]:
     for _ in range(width):
         begin = at + 2
         at = begin + int.from_bytes(data[at:begin], "big")
-        if begin > len(data) or at > len(data):
+        if at > len(data):
             raise Malformed(f"the bundle ends inside entry {len(entries)} of {width}")
         entries.append(data[begin:at])
     if at != len(data):

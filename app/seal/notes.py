@@ -25,7 +25,6 @@ STALE_AFTER_S = 300
 MAX_AHEAD_S = 60
 MAX_TIME = 2**63 - 1
 _TIME_BYTES = 8
-_SIGNATURE_BYTES = 64
 
 
 # --- keys ----------------------------------------------------------------------------------------------------------
@@ -97,12 +96,9 @@ class Verifier:
 
     def _check(self, message: bytes, signature: bytes) -> None:
         try:
-            if len(signature) == _SIGNATURE_BYTES:
-                self._public.verify(signature, message)
-                return
-        except InvalidSignature:
-            pass
-        raise InvalidProof(f"the signature of {self.key.name} is not of this note")
+            self._public.verify(signature, message)
+        except InvalidSignature as error:
+            raise InvalidProof(f"the signature of {self.key.name} is not of this note") from error
 
 
 def read_vkeys(texts: Iterable[str]) -> tuple[Verifier, ...]:

@@ -47,6 +47,14 @@ def test_two_logs_are_no_fork():
         check_contradiction(checkpoint(HONEST, 20), b, [])
 
 
+@pytest.mark.parametrize(("size_a", "size_b"), [(0, 0), (0, 20), (21, 20), (-1, 20)])
+def test_sizes_that_are_no_evidence(size_a, size_b):
+    """The smaller checkpoint comes first, and one of the empty log shows nothing."""
+    a, b = Checkpoint(ORIGIN, size_a, HONEST[0]), Checkpoint(ORIGIN, size_b, HONEST[1])
+    with pytest.raises(InvalidProof, match="smaller checkpoint first"):
+        check_contradiction(a, b, [HONEST[2]])
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -165,6 +165,8 @@ def test_bytes_that_are_no_tile(length):
         "tile/-1/000",
         "tile/0/000.p/",
         "tile/0/000.p/1/",
+        "tile/0/000.p/257",
+        "tile/0/000.p/999",
         "tile/0/000.p/１",
         "tile/100/000",
         "tile/data/000",

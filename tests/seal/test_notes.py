@@ -67,6 +67,22 @@ def test_a_key_of_another_name_makes_no_checkpoint():
         read_checkpoint(sign_note(CHECKPOINT.text(), other), ORIGIN, verifiers=read_vkeys([LOG.vkey, other.vkey]))
 
 
+def test_a_log_key_speaks_for_its_own_log_only():
+    """A log that signs a checkpoint of another log is not believed, by those who ask for either."""
+    foreign = Checkpoint("fr.example/log", 300, GROWN.root).text()
+    for origin in (ORIGIN, "fr.example/log"):
+        with pytest.raises(InvalidProof):
+            read_checkpoint(sign_note(foreign, LOG), origin, verifiers=KEYS)
+
+
+def test_a_cosigner_named_like_the_log_makes_no_checkpoint():
+    """The type of the key decides, not its name: a 0x04 line never stands for the 0x01 line."""
+    twin = NoteKey.from_seed(ORIGIN, b"\x01" * 32, key_type=KeyType.COSIGNATURE)
+    only = add_lines(CHECKPOINT.text() + "\n", cosign(CHECKPOINT.text(), twin, time=1000))
+    with pytest.raises(InvalidProof, match="no log key"):
+        read_checkpoint(only, ORIGIN, verifiers=read_vkeys([LOG.vkey, twin.vkey]))
+
+
 def test_during_a_rotation_both_keys_sign():
     """In the overlap a reader who knows either key, or both, reads the checkpoint."""
     note = sign_note(CHECKPOINT.text(), LOG, NEXT_LOG)
