@@ -67,7 +67,7 @@ def thumbprint(jwk: Mapping[str, str]) -> str:
 
 def public_key(jwk: Mapping[str, JsonValue]) -> PublicKey:
     """The key of a JWK of exactly `kty`, `crv`, `x`, `y` on P-256; anything else is Schema."""
-    members = read_jwk(dict(jwk))
+    members = read_jwk(dict(jwk) if isinstance(jwk, Mapping) else jwk)
     x, y = (int.from_bytes(b64u_decode(members[name]), "big") for name in ("x", "y"))
     key = ec.EllipticCurvePublicNumbers(x, y, _CURVE).public_key()
     return PublicKey(thumbprint=thumbprint(members), jwk=members, _key=CryptographyECKey(key, ALGORITHM))
@@ -191,6 +191,8 @@ def read_kid(token: str | bytes, *, typ: str, max_bytes: int = MAX_TOKEN_BYTES) 
 
 
 def _split(token: str | bytes, max_bytes: int) -> tuple[str, list[str]]:
+    if not isinstance(token, str | bytes):
+        raise Malformed("a token is text")  # the library raises AttributeError for None
     if len(token) > max_bytes:
         raise TooLarge(f"a token of more than {max_bytes} bytes: split the statement")
     try:
