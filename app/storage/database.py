@@ -1,0 +1,191 @@
+"""The door to the rows: transactions with the shelves on them, over SQLite or PostgreSQL.
+
+    db = Database(url)
+    async with db.transaction() as tx: ...   writes; commits at the end of the block, rolls back on any exception
+    async with db.reading() as tx: ...       one snapshot
+    await db.quick.subjects.listings([id])   a few rows by key, without a transaction of ours
+    await db.run(work)                       a write that is done again when another was first
+
+Commit before you answer: leave the block, then speak. Errors of the drivers come out as ours (storage/faults).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.domain.errors import CordonError, Unavailable
+from app.storage.audit import AuditShelf
+from app.storage.clients import ClientShelf
+from app.storage.entities import EntityShelf
+from app.storage.faults import SchemaMismatch, is_worth_a_retry, translated
+from app.storage.held import HeldShelf
+from app.storage.idempotency import IdempotencyShelf
+from app.storage.log import LogShelf
+from app.storage.meta import LeaseShelf, MetaShelf
+from app.storage.postgres import PostgresStore
+from app.storage.protected import ProtectedShelf
+from app.storage.registry import RegistryShelf
+from app.storage.session import Session
+from app.storage.sqlite import SqliteStore
+from app.storage.statements import StatementShelf
+from app.storage.subjects import SubjectShelf
+from app.storage.tables import REVISIONS
+from app.storage.urls import is_sqlite, read_url
+
+T = TypeVar("T")
+
+_ATTEMPTS = 6
+_PAUSE_S = 0.02
+_PROBE = "probe"
+
+
+class Transaction:
+    """The shelves of one transaction; useless once its block is left."""
+
+    __slots__ = (
+        "audit",
+        "clients",
+        "entities",
+        "held",
+        "idempotency",
+        "leases",
+        "log",
+        "meta",
+        "protected",
+        "registry",
+        "statements",
+        "subjects",
+    )
+
+    def __init__(self, session: Session) -> None:
+        self.log = LogShelf(session)
+        self.statements = StatementShelf(session)
+        self.held = HeldShelf(session)
+        self.subjects = SubjectShelf(session)
+        self.entities = EntityShelf(session)
+        self.registry = RegistryShelf(session)
+        self.clients = ClientShelf(session)
+        self.protected = ProtectedShelf(session)
+        self.audit = AuditShelf(session)
+        self.idempotency = IdempotencyShelf(session)
+        self.leases = LeaseShelf(session)
+        self.meta = MetaShelf(session)
+
+
+class Database:
+    """One node's database, opened at the first use. Belongs to the event loop that uses it first; `close` it before the loop ends.
+
+    `pool_size`: connections for reading (SQLite; one more writes) or in all (PostgreSQL). `wait_s`: how long to wait for a
+    connection before `Busy`. `checkpoints`: False for a helper process beside a running node on SQLite.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, wait_s: float = 5.0, checkpoints: bool = True) -> None:
+        read = read_url(url)
+        self._store: SqliteStore | PostgresStore
+        if is_sqlite(read):
+            self._store = SqliteStore(read, readers=pool_size, wait_s=wait_s, checkpoints=checkpoints)
+        else:
+            self._store = PostgresStore(read, connections=pool_size, wait_s=wait_s)
+        self._quick: Transaction | None = None
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return "sqlite" if isinstance(self._store, SqliteStore) else "postgresql"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A write transaction, durable when the block is left without an exception."""
+        try:
+            async with self._store.writing() as session:
+                yield Transaction(session)
+        except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A read transaction; on SQLite keep it short, an old snapshot keeps the write-ahead log growing."""
+        try:
+            async with self._store.reading() as session:
+                yield Transaction(session)
+        except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+
+    @property
+    def quick(self) -> Transaction:
+        """The shelves for reads of a few rows by key; each call sees the newest commit, on SQLite without leaving the thread."""
+        if self._quick is None:
+            self._quick = Transaction(self._store.quick())
+        return self._quick
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do `work` in a write transaction, again from its start if another was first or the connection broke.
+
+        `work` may run several times, and after a broken COMMIT even though its first run was kept: it must read what it
+        decides on inside, and write by keys that a second run finds again. Gives up with the last error.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except CordonError as error:
+                if not is_worth_a_retry(error) or attempt == _ATTEMPTS - 1:
+                    raise
+            await asyncio.sleep(_PAUSE_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 — jitter, no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def schema_version(self) -> str | None:
+        """The revision that the database says it has; None for an empty one."""
+        async with self.reading() as tx:
+            return await tx.meta.revision()
+
+    async def check_schema(self) -> None:
+        """Refuse to run on another schema than ours, in particular on one that a newer release has written."""
+        version = await self.schema_version()
+        if version == REVISIONS[-1]:
+            return
+        if version is None:
+            raise SchemaMismatch("the database is empty: run `cordon db upgrade`")
+        if version in REVISIONS:
+            raise SchemaMismatch(f"the database has schema {version}, this release needs {REVISIONS[-1]}: run `cordon db upgrade`")
+        raise SchemaMismatch(
+            f"the database has schema {version}, which this release does not know: a newer release has upgraded it; "
+            "install that release again, or restore the backup made before the upgrade"
+        )
+
+    async def check(self) -> tuple[str, ...]:
+        """Probe: right schema, a durable write, and the write read back. Raises Unavailable; answers warnings for the operator."""
+        await self.check_schema()
+        warnings = await self._store.warnings()
+        async with self.transaction() as tx:
+            count = int.from_bytes(await tx.meta.get(_PROBE) or b"", "big") + 1
+            await tx.meta.set(_PROBE, count.to_bytes(8, "big"))
+        async with self.reading() as tx:
+            found = int.from_bytes(await tx.meta.get(_PROBE) or b"", "big")
+        if found < count:
+            raise Unavailable("the database lost a write that it had confirmed: stop the node and look at its disk")
+        return warnings
+
+    async def forget(self) -> None:
+        """After an erasure: make the bytes leave files that SQL no longer shows (trust-and-ops ER-4). Busy: try again later."""
+        try:
+            await self._store.forget()
+        except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._quick = None
+        await self._store.close()
+
+
+def _ours(error: Exception) -> BaseException:
+    return translated(error)

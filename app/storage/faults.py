@@ -1,0 +1,76 @@
+"""What goes wrong below us, put into our three branches: change something, try again later, or stop and page a human.
+
+The drivers' errors reach us unwrapped, as the hot path speaks to the driver. What is worth a retry: a busy or locked database,
+a serialisation failure, a deadlock, a lock timeout, a connection that broke (trust-and-ops F-25, F-26, F-27).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.domain.errors import Betrayed, CordonError, Unavailable
+
+
+class LostRace(Unavailable):
+    """Somebody else was first: the head moved, or the same key was written. Read again what was decided on, then decide again."""
+
+
+class Busy(Unavailable):
+    """The database was busy or went away; the same work may succeed when done again from its start."""
+
+
+class SchemaMismatch(Unavailable):
+    """The database has another schema than this code; the detail says which way to go."""
+
+
+# serialisation failure, deadlock, lock not available, statement timeout, administrator shutdown, crash shutdown, cannot connect now
+_AGAIN = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03"})
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")
+
+
+def translated(error: BaseException) -> BaseException:
+    """Our error for one of a driver; any other error as it is. An integrity fault that no race explains stays a bug of ours."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return translated(error.orig)
+    if isinstance(error, PoolTimeout):
+        return Busy("all database connections are in use: try again, or raise the pool size if this persists")
+    if isinstance(error, sqlite3.Error):
+        return _from_sqlite(error)
+    if isinstance(error, psycopg.Error):
+        return _from_postgresql(error)
+    return error
+
+
+def is_worth_a_retry(error: BaseException) -> bool:
+    """Whether the whole unit of work may simply be done again."""
+    return isinstance(error, (LostRace, Busy))
+
+
+def _from_sqlite(error: sqlite3.Error) -> CordonError | sqlite3.Error:
+    name = getattr(error, "sqlite_errorname", "")
+    if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
+        return LostRace("the same key was written by somebody else: read again and decide again")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Busy("the database is locked by another process: try again; only one node may run on a SQLite file")
+    if name.startswith(_DAMAGED):
+        return Betrayed(f"the database file cannot be trusted ({name}: {error}): stop the node, keep the file, restore a backup")
+    if name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return Unavailable(f"the database cannot be written ({name}: {error}): check free space and permissions of its folder")
+    return error
+
+
+def _from_postgresql(error: psycopg.Error) -> CordonError | psycopg.Error:
+    state = error.sqlstate or ""
+    if state == "23505":
+        return LostRace("the same key was written by somebody else: read again and decide again")
+    if state in _AGAIN or state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError)):
+        return Busy(f"the database gave up for now ({state or type(error).__name__}): try again")
+    if state.startswith(("53", "25006", "58")):
+        return Unavailable(f"the database cannot be written ({state}): check its disk, memory and role")
+    if state.startswith("XX"):
+        return Betrayed(f"the database cannot be trusted ({state}): stop the node, keep the data, restore a backup")
+    return error

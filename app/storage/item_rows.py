@@ -1,0 +1,75 @@
+"""Items of the `core` part as rows that can be looked up: by id, by either end of a link, by name, by open freeze request.
+
+Only what is looked up becomes a column; the item itself stays whole, as JSON bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from app.domain.answer import epoch_ms
+from app.domain.canonical import JsonValue, write_json
+from app.storage.words import tag, words_of
+
+FREEZE = "freeze"
+LINK = "link"
+_FOR_EVER_S = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item that can be looked up.
+
+    `number`: the n of `core.n`. `subject`: the item's id, or where a link starts. `other`: where a link ends. `words`: what an
+    entity is found by. `until_s`: when a freeze request ends. `item`: canonical JSON; empty for a freeze request.
+    """
+
+    origin: str
+    index: int
+    number: int
+    subject: str
+    type: str
+    item: bytes
+    other: str = ""
+    words: tuple[str, ...] = ()
+    until_s: int = 0
+
+    @classmethod
+    def of(cls, origin: str, index: int, number: int, value: Mapping[str, JsonValue]) -> Self:
+        """An item of a listing (wallet, indicator, entity, link) that the gate has checked."""
+        kind = str(value["type"])
+        body = write_json(value)
+        if kind == LINK:
+            return cls(origin, index, number, str(value["from"]), kind, body, other=str(value["to"]))
+        words = tuple(sorted(set(_words(value)))) if kind == "entity" else ()
+        return cls(origin, index, number, str(value["id"]), kind, body, words=words)
+
+    @classmethod
+    def of_freeze(cls, origin: str, index: int, value: Mapping[str, JsonValue]) -> Iterator[Self]:
+        """The ids that a freeze request names, open until its `expires_at`."""
+        expires = value.get("expires_at")
+        until_s = epoch_ms(expires) // 1000 if isinstance(expires, str) else _FOR_EVER_S
+        for subject in dict.fromkeys(_texts(value.get("subjects"))):
+            yield cls(origin, index, 0, subject, FREEZE, b"", until_s=until_s)
+
+
+def _words(entity: Mapping[str, JsonValue]) -> Iterator[str]:
+    for name in _objects(entity.get("names")):
+        yield from words_of(str(name.get("name", "")))
+    yield tag("kind", str(entity.get("kind", "")))
+    for country in _texts(entity.get("jurisdictions")):
+        yield tag("country", country)
+    for designation in _objects(entity.get("designations")):
+        yield tag("programme", str(designation.get("programme", "")))
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, list):
+        yield from (text for text in value if isinstance(text, str))
+
+
+def _objects(value: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
+    if isinstance(value, list):
+        yield from (one for one in value if isinstance(one, dict))

@@ -1,0 +1,93 @@
+"""What the shelves of statements and subjects take and give: plain values, no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.canonical import JsonValue
+from app.domain.folding import Event, ShownState, State
+from app.domain.labels import Label
+
+ACTIVE = ShownState(State.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """A statement to keep.
+
+    `context`: canonical JSON of the one `context` item of a listing, or of the one item of a dispute or an endorsement, where it
+    was disclosed. `state`: what the fold says of it on arrival; its `expires_at` None means the statement's own.
+    """
+
+    event: Event
+    accepted_ms: int
+    issued_at: int
+    jti: str | None = None
+    handling: tuple[str, ...] = ()
+    context: bytes | None = None
+    state: ShownState = ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """One disclosure: `number` is its place on the wire, `name` is `<part>.<n>`; `disclosure` None: erased."""
+
+    origin: str
+    index: int
+    number: int
+    part: str
+    name: str
+    digest: str
+    disclosure: str | None
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether only the tombstone is left."""
+        return self.disclosure is None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A statement in short; `state.expires_at` counts renewals."""
+
+    origin: str
+    index: int
+    sid: str
+    kind: str
+    issuer: str
+    kid: str
+    accepted_ms: int
+    label: Label
+    handling: tuple[str, ...]
+    state: ShownState
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRecord:
+    """A statement with its log entry, its parts and the statements of any log that point at it."""
+
+    stored: Stored
+    entry: bytes
+    jti: str | None
+    issued_at: int
+    parts: tuple[PartRow, ...]
+    edges: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One declared link between two ids, with what the fold says of the listing that declares it."""
+
+    origin: str
+    index: int
+    number: int
+    sid: str
+    issuer: str
+    label: Label
+    core_label: Label
+    accepted_ms: int
+    expires_at: int
+    state: str
+    item: Mapping[str, JsonValue]

@@ -1,0 +1,329 @@
+"""The tables of a node, split by how long their rows live (trust-and-ops §6.3).
+
+    log_*                 immutable: what the checkpoint vouches for
+    statement, control,   projection of the log, moved by the fold; `statement.context` is erasable
+    edge
+    part, item, link,     erasable: content, deleted with its salts by an `erase` or at the end of retention
+    frozen, entity_word
+    registered, …         small registers of the node itself
+    audit*                append-only, hash-chained
+
+Rules that keep every engine open: no sequences (the application numbers), times are integers with the unit in the name, JSON
+is stored as bytes and never re-serialised, keys compare byte by byte (`COLLATE "C"`), text holds no NUL, closed lists are
+CHECKed text. A change here needs a migration; tests compare the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+from app.domain.folding import State
+
+REVISIONS = ("0001",)
+"""Every revision of the schema, oldest first; the last is what this code reads and writes."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_KEY = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+# Not `IN (…)`: SQLite would build a table of the list for every row that is inserted.
+_STATES = " OR ".join(f"state = '{state}'" for state in State if state is not State.EXPIRED)
+
+
+def _key(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, _KEY, nullable=null)
+
+
+def _text(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null)
+
+
+def _int(name: str, *, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=null, autoincrement=False)
+
+
+def _bytes(name: str, *, null: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=null)
+
+
+def _of(table: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["origin", "idx"], [f"{table}.origin", f"{table}.idx"])
+
+
+# --- the log: immutable ---------------------------------------------------------------------------------------------
+
+log_head = Table(
+    "log_head",
+    metadata,
+    _key("origin"),
+    _int("size"),
+    _bytes("root"),
+    _int("accepted_ms"),
+    _int("note_size"),
+    _text("note"),
+    _int("created_ms"),
+    PrimaryKeyConstraint("origin"),
+    CheckConstraint("size >= 0 AND note_size <= size", name="sizes"),
+)
+
+log_entry = Table(
+    "log_entry",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _key("sid"),
+    _bytes("entry"),
+    _bytes("leaf"),
+    PrimaryKeyConstraint("origin", "idx"),
+)
+
+# One row a tile, `slot` = level << 48 | number; a tile at the edge holds 32 bytes for each hash so far and grows in place.
+log_tile = Table(
+    "log_tile",
+    metadata,
+    _key("origin"),
+    _int("slot"),
+    _bytes("hashes"),
+    PrimaryKeyConstraint("origin", "slot"),
+)
+
+# --- statements: the projection of the log --------------------------------------------------------------------------
+
+# `event`: what the fold reads, packed by storage/events. `until_s`: expiry with renewals. `context`: of a listing its context
+# item, of a dispute or endorsement its one item; erased with the part.
+statement = Table(
+    "statement",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _key("sid"),
+    _key("kind"),
+    _key("issuer"),
+    _key("kid"),
+    _int("accepted_ms"),
+    _int("issued_s"),
+    _key("jti", null=True),
+    _key("state"),
+    _int("contested"),
+    _int("until_s", null=True),
+    _key("superseded_by", null=True),
+    _bytes("event"),
+    _bytes("context", null=True),
+    PrimaryKeyConstraint("origin", "idx"),
+    _of("log_entry"),
+    CheckConstraint(_STATES, name="state"),
+)
+Index("ix_statement_sid", statement.c.sid, statement.c.origin)
+Index("ix_statement_issuer", statement.c.issuer, statement.c.accepted_ms, statement.c.origin, statement.c.idx)
+Index("ix_statement_accepted", statement.c.accepted_ms, statement.c.origin, statement.c.idx)
+Index(
+    "ix_statement_jti",
+    statement.c.issuer,
+    statement.c.jti,
+    sqlite_where=text("jti IS NOT NULL"),
+    postgresql_where=text("jti IS NOT NULL"),
+)
+# Where the few statements stand that the registry is made of.
+control = Table("control", metadata, _key("origin"), _int("idx"), PrimaryKeyConstraint("origin", "idx"), _of("statement"))
+
+# `target`: the sid that a `t` names; for `ohash/sid` the sid alone, the rest is checked against the event.
+edge = Table(
+    "edge",
+    metadata,
+    _key("target"),
+    _key("origin"),
+    _int("idx"),
+    PrimaryKeyConstraint("target", "origin", "idx"),
+    sqlite_with_rowid=False,
+)
+
+# --- content: erasable ----------------------------------------------------------------------------------------------
+
+# A row stays as a tombstone when its disclosure (value and salt) is erased.
+part = Table(
+    "part",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _int("number"),
+    _key("part"),
+    _key("name"),
+    _key("digest"),
+    _text("disclosure", null=True),
+    PrimaryKeyConstraint("origin", "idx", "number"),
+)
+
+item = Table(
+    "item",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _int("number"),
+    _key("subject"),
+    _key("type"),
+    _bytes("body"),
+    PrimaryKeyConstraint("origin", "idx", "number"),
+    Index("ix_item_subject", "subject"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _int("number"),
+    _key("from_id"),
+    _key("to_id"),
+    _bytes("body"),
+    PrimaryKeyConstraint("origin", "idx", "number"),
+    Index("ix_link_from_id", "from_id"),
+    Index("ix_link_to_id", "to_id"),
+)
+
+# The ids that open freeze requests name: a CLEAR listing of one of them needs an embargo (schemas §2, rule 6).
+frozen = Table(
+    "frozen",
+    metadata,
+    _key("origin"),
+    _int("idx"),
+    _key("subject"),
+    _int("until_s"),
+    PrimaryKeyConstraint("origin", "idx", "subject"),
+    Index("ix_frozen_until", "until_s"),
+)
+
+# Inverted index of entities: a word of a name, or `=kind=…`, `=country=…`, `=programme=…`.
+entity_word = Table(
+    "entity_word",
+    metadata,
+    _key("word"),
+    _key("subject"),
+    _key("origin"),
+    _int("idx"),
+    PrimaryKeyConstraint("word", "subject", "origin", "idx"),
+    Index("ix_entity_word_statement", "origin", "idx"),
+    sqlite_with_rowid=False,
+)
+
+held = Table(
+    "held",
+    metadata,
+    _key("sid"),
+    _text("wire"),
+    _key("issuer"),
+    _key("kid"),
+    _key("kind"),
+    _bytes("label"),
+    _key("reason"),
+    _int("received_ms"),
+    PrimaryKeyConstraint("sid"),
+    Index("ix_held_issuer", "issuer", "received_ms"),
+)
+
+# --- registers ------------------------------------------------------------------------------------------------------
+
+# The newest `member` and `group` statements in force, by log.
+registered = Table(
+    "registered",
+    metadata,
+    _key("origin"),
+    _key("kind"),
+    _key("id"),
+    _int("idx"),
+    _key("sid"),
+    _text("name"),
+    _key("class"),
+    _key("country", null=True),
+    _bytes("claims"),
+    PrimaryKeyConstraint("origin", "kind", "id"),
+    CheckConstraint("kind = 'member' OR kind = 'group'", name="kind"),
+)
+
+root_document = Table(
+    "root_document",
+    metadata,
+    _key("jurisdiction"),
+    _int("version"),
+    _key("sha256"),
+    _bytes("document"),
+    PrimaryKeyConstraint("jurisdiction", "version"),
+)
+
+client = Table(
+    "client",
+    metadata,
+    _key("id"),
+    _bytes("secret_sha256"),
+    _key("environment"),
+    _key("member"),
+    _key("class"),
+    _text("name"),
+    _text("scopes"),
+    _key("tier"),
+    _bytes("quota"),
+    _int("created_ms"),
+    _int("expires_ms", null=True),
+    _int("revoked_ms", null=True),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("environment = 'live' OR environment = 'test'", name="environment"),
+    Index("ix_client_member", "member"),
+)
+
+protected = Table(
+    "protected",
+    metadata,
+    _key("id"),
+    _key("source"),
+    _text("reason"),
+    PrimaryKeyConstraint("id", "source"),
+)
+
+audit_head = Table("audit_head", metadata, _key("chain"), _int("size"), _bytes("hash"), PrimaryKeyConstraint("chain"))
+
+audit = Table(
+    "audit",
+    metadata,
+    _int("seq"),
+    _int("at_ms"),
+    _key("actor"),
+    _bytes("body"),
+    _bytes("hash"),
+    PrimaryKeyConstraint("seq"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _key("caller"),
+    _key("key"),
+    _bytes("fingerprint"),
+    _int("started_ms"),
+    _int("status", null=True),
+    _bytes("headers", null=True),
+    _bytes("body", null=True),
+    PrimaryKeyConstraint("caller", "key"),
+    Index("ix_idempotency_started", "started_ms"),
+)
+
+lease = Table("lease", metadata, _key("name"), _key("holder"), _int("until_ms"), PrimaryKeyConstraint("name"))
+
+meta = Table("meta", metadata, _key("key"), _bytes("value"), PrimaryKeyConstraint("key"))
