@@ -19,7 +19,7 @@ verify signatures first, and give no statement whose `must` they do not understa
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -55,12 +55,11 @@ class Keyring:
 
     def __init__(self, origin: str, documents: Iterable[RootDocument] = ()) -> None:
         self.origin = origin
-        self.version = 0
-        """Changes with everything that may change an answer: what was judged under another version is judged again."""
         self._documents = {document.version: document for document in documents}
         self._entries: list[tuple[int, str, Stub]] = []  # (index, sid, stub) in log order
         self._indexes: dict[str, int] = {}  # sid -> the lower of its indexes counts
         self._state = RegistryState(origin, self._documents)
+        self._version = 0
         self._root_keys: dict[str, PublicKey] = {}  # registrar and node keys of every version
         self._rebuild()
 
@@ -69,7 +68,6 @@ class Keyring:
     def add_root(self, document: RootDocument) -> None:
         """Take one more verified version of the root document (`roots.read_root_chain` has judged the chain)."""
         self._documents[document.version] = document
-        self.version += 1
         self._rebuild()
 
     def apply(self, index: int, stub: Stub) -> Effect:
@@ -83,13 +81,17 @@ class Keyring:
         if known is not None:
             self._entries = [entry for entry in self._entries if entry[1] != stub.sid]
         self._indexes[stub.sid] = index
-        self.version += 1
         insort(self._entries, (index, stub.sid, stub), key=lambda entry: entry[:2])
         if in_order:
             self._step(index, stub)
         else:
             self._rebuild()
         return self.effect_of(stub.sid)
+
+    @property
+    def version(self) -> int:
+        """A number that moves with every statement and document taken in: an answer got under another one may be stale."""
+        return self._version
 
     def copy(self) -> Keyring:
         """One that can go its own way: a batch tries its control statements on it, and only a commit makes them ours."""
@@ -215,22 +217,22 @@ class Keyring:
         )
 
     def membership_spans(self, who: str) -> tuple[tuple[str, int, int | None], ...]:
-        """(group, first, end): groups whose newest version names `who`, and the log indexes for which they did then, too."""
-        spans: list[tuple[str, int, int | None]] = []
-        for group_id, facts in self._state.groups.items():
-            today = newest(facts)
-            if today is None or who not in today.members:
-                continue
-            starts = sorted({fact.since + 1 for fact in facts})
-            for first, end in zip(starts, [*starts[1:], None], strict=True):
-                then = newest(facts, first)
-                if then is not None and who in then.members:
-                    spans.append((group_id, first, end))
-        return tuple(spans)
+        """(group, first, end) for each group that names `who` today: the stretches of log indexes, `end` excluded, for which it did."""
+        return tuple(
+            (group_id, first, end)
+            for group_id, facts in sorted(self._state.groups.items())
+            if (today := newest(facts)) is not None and who in today.members
+            for first, end in _spans(facts, who)
+        )
 
     def policy_at(self, index: int | None = None) -> Policy:
         """The last policy in effect before `index` (None: now); the defaults where there is none."""
         return newest(self._state.policies, index) or _NO_POLICY
+
+    @property
+    def stated_policy(self) -> Policy | None:
+        """The policy in effect now; None as long as no `policy` statement was made."""
+        return newest(self._state.policies)
 
     def needs2_at(self, index: int) -> frozenset[str]:
         """The kinds that need a second key at `index`."""
@@ -258,10 +260,12 @@ class Keyring:
         self._root_keys = {
             key.kid: key.public_key for document in self._documents.values() for key in (*document.registrar_keys, *document.node_keys)
         }
+        self._version += 1
         for index, _, stub in self._entries:
             self._step(index, stub)
 
     def _step(self, index: int, stub: Stub) -> None:
+        self._version += 1
         with suppress(Refused):  # carried inert: `effects` says so
             self._state.step(index, stub)
 
@@ -282,3 +286,18 @@ class Keyring:
             raise KeyNotValid("the newest root document no longer names this registrar key")
         if not (self._state.is_registrar_key(kid, index) or (in_newest and kind == Kind.ROOT)):
             raise KeyNotValid("this registrar key is not in force at this index: a `root` statement says from when on")
+
+
+def _spans(facts: Sequence[Fact[Group]], who: str) -> Iterator[tuple[int, int | None]]:
+    """Stretches of indexes at which the version in effect names `who`; the last one is open."""
+    begun: int | None = None
+    for index in sorted({fact.since + 1 for fact in facts}):
+        version = newest(facts, index)
+        named = version is not None and who in version.members
+        if named and begun is None:
+            begun = index
+        elif not named and begun is not None:
+            yield begun, index
+            begun = None
+    if begun is not None:
+        yield begun, None

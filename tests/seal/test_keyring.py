@@ -191,6 +191,45 @@ def test_groups_count_then_and_today() -> None:
     assert keyring(other).groups() == ()
 
 
+def test_memberships_come_in_stretches_of_the_log() -> None:
+    """The stretches say the same as `groups_of` at every index: who left and came back has two."""
+
+    def group(sid: str, *members: str) -> Stub:
+        return stub("group", sid=sid, id="group:zz.north", name="North", owner="zz.police", members=list(members))
+
+    filler = [stub("listing", "zz.x#1", sid=f"l{n}") for n in range(3)]
+    made = keyring(
+        group("a", "fr.example", "nl.example"), filler[0], group("b", "nl.example"), filler[1],
+        policy("p", "group"), group("c", "fr.example", "nl.example"), filler[2], approve("d", "c"),
+    )  # fmt: skip
+    assert made.membership_spans("nl.example") == (("group:zz.north", 1, None),)
+    assert made.membership_spans("fr.example") == (("group:zz.north", 1, 3), ("group:zz.north", 8, None))
+    assert made.membership_spans("pl.example") == ()
+    for who in ("fr.example", "nl.example", "pl.example"):
+        for index in range(12):
+            in_span = any(first <= index and (end is None or index < end) for _, first, end in made.membership_spans(who))
+            assert in_span == bool(made.groups_of({who}, index))
+    left = keyring(group("a", "fr.example"), group("b", "nl.example"))
+    assert left.membership_spans("fr.example") == ()
+
+
+def test_the_version_moves_with_the_registry() -> None:
+    """Statements that matter and root documents move it, listings and repetitions do not."""
+    first, second = root_chain({})
+    made = Keyring(ORIGIN, [first])
+    seen = [made.version]
+    for index, statement in enumerate([member("m"), policy("p"), revoke("k", "zz.police#1", 1)]):
+        made.apply(index, statement)
+        seen.append(made.version)
+    made.add_root(second)
+    assert seen == sorted(set(seen))
+    assert made.version not in seen
+    before = made.version
+    made.apply(9, stub("listing", "zz.police#1", sid="l"))
+    made.apply(0, member("m"))
+    assert made.version == before
+
+
 def test_registrar_keys_change_with_the_logged_root() -> None:
     """A new registrar key signs the `root` statement that names it, and is good from there on; the dropped one ends there."""
     replaced = {"registrar": {"keys": [named(key("zz.registrar#2")), named(key("zz.registrar#3"))]}}
