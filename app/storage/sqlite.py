@@ -130,7 +130,7 @@ class SqliteStore:
             raise SchemaMismatch(f"there is no database at {self.path}: run `cordon db upgrade`")
         connection = await self._writers.connect()
         session = SqliteSession(await _driver(connection))
-        mode = (await session.script("PRAGMA journal_mode"))[0][0]
+        mode = (await session.script("PRAGMA journal_mode=WAL"))[0][0]
         if mode != "wal":
             await connection.close()
             raise Unavailable(f"the database is in journal mode {mode}, not WAL: run `cordon db upgrade` on a local disk")

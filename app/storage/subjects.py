@@ -35,8 +35,7 @@ _LIVE_IDS = Query(select(*_BY_PLACE, _I.subject).select_from(JOINED).where(_AFTE
 _FROM = Query(LINKS.where(_K.from_id == bindparam("id")))
 _TO = Query(LINKS.where(_K.to_id == bindparam("id")))
 _LINK_PLACE = (_K.origin, _K.idx, _K.number)
-_LINKS_OF_SUBJECT = Query(LISTINGS.where(_I.subject == bindparam("subject")).order_by(*_IN_ORDER))
-_OF_SIDS = Query(LINKS.where(_K.origin == bindparam("origin"), _K.idx.in_(_INDICES)).order_by(*_LINK_PLACE))
+_LINKS_OF_SIDS = Query(LINKS.where(_K.origin == bindparam("origin"), _K.idx.in_(_INDICES)).order_by(*_LINK_PLACE))
 _LIVE_LINKS = Query(
     LINKS.where(tuple_(*_LINK_PLACE) > tuple_(bindparam("after"), bindparam("index"), bindparam("number")), _IS_LIVE)
     .order_by(*_LINK_PLACE)
