@@ -1,0 +1,27 @@
+"""Addresses: every spelling of a wallet to its one canonical id, or a typed refusal (domain.md, decision 2 and §4).
+
+`reading` decides, the modules beside it know one form each, `chains` has the names, `kin` the siblings, `guard` the
+refusals. Import from here.
+"""
+
+from __future__ import annotations
+
+from .accounts import is_off_curve
+from .chains import CHAINS, read_chain
+from .kin import siblings
+from .model import WARNINGS, Chain, Sibling, Wallet, ton_friendly
+from .reading import read_canonical_wallet, read_wallet
+
+__all__ = [
+    "CHAINS",
+    "WARNINGS",
+    "Chain",
+    "Sibling",
+    "Wallet",
+    "is_off_curve",
+    "read_canonical_wallet",
+    "read_chain",
+    "read_wallet",
+    "siblings",
+    "ton_friendly",
+]
