@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 from .errors import Fault, PersonalDataInStub, Schema, TlpFault
 from .labels import RANK, Label, Tlp
@@ -139,11 +140,13 @@ def is_member_id(text: str) -> bool:
     return _is_member_id(text) is not None
 
 
+@lru_cache(maxsize=4096)  # the same few issuers and logs stand in every statement
 def is_node_id(text: str) -> bool:
     """Whether `text` can be a node id: the host part of an origin, with its port if it has one."""
     return len(text) <= 253 and _is_node_id(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def is_origin(text: str) -> bool:
     """Whether `text` names a log: `<host>/log` or `<host>/log/<n>` (protocol §3.1)."""
     return len(text) <= 255 and _is_origin(text) is not None

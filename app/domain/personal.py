@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 
+from .checksums import base58_decode, sha256d
+
+_DIGIT = re.compile("[0-9]")
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\"]{1,64}@[^\s@<>()\[\],;:\"]{1,190}\.[^\s@<>()\[\],;:\".]{2,24}")
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,34}")
+_IBAN = re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,34}")
 _PLUS_PHONE = re.compile(r"(?<![0-9A-Za-z+])\+[ ]?[(]?[1-9](?:[ ()./-]{0,3}[0-9]){6,14}(?![0-9])")
 # In prose also the trunk forms: 0049 …, 030 123456, (555) 123-4567. Not in stubs, where a counter may look like these.
 _TRUNK_PHONE = re.compile(r"(?<![0-9A-Za-z.,:/-])[(]?0[0-9]{1,5}[)]?[ /-]{1,3}[0-9](?:[ /-]?[0-9]){5,12}(?![0-9A-Za-z])")
@@ -53,10 +56,9 @@ _ID = re.compile(
     r")",
     re.IGNORECASE,
 )
-# Bare addresses whose form alone says what they are. Base58 forms of Bitcoin are left to their version character and length.
-_BARE_ADDRESS = re.compile(
-    r"(?<![0-9A-Za-z])(?:0x[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?|T[1-9A-HJ-NP-Za-km-z]{33}|(?:bc1|ltc1)[a-z0-9]{38,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34})(?![0-9A-Za-z])"
-)
+# Bare addresses. Base58 forms count by their check digits alone: a random key of hex or base58 often has their shape.
+_BARE_ADDRESS = re.compile(r"(?<![0-9A-Za-z])(?:0x[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?|(?:bc1|ltc1)[a-z0-9]{38,60})(?![0-9A-Za-z])")
+_BASE58_ADDRESS = re.compile(r"(?<![0-9A-Za-z])[13T][1-9A-HJ-NP-Za-km-z]{25,34}(?![0-9A-Za-z])")
 
 
 def has_email(text: str) -> bool:
@@ -118,7 +120,14 @@ def has_birth_date(text: str) -> bool:
 
 def has_identifier(text: str) -> bool:
     """Whether an id of protocol §3.4a, or a bare address of a common chain, stands in `text`."""
-    return (":" in text and _ID.search(text) is not None) or _BARE_ADDRESS.search(text) is not None
+    if (":" in text and _ID.search(text) is not None) or _BARE_ADDRESS.search(text) is not None:
+        return True
+    return any(_has_check_digits(match.group()) for match in _BASE58_ADDRESS.finditer(text))
+
+
+def _has_check_digits(base58: str) -> bool:
+    data = base58_decode(base58)
+    return len(data) == 25 and sha256d(data[:-4])[:4] == data[-4:]
 
 
 def personal_data_in_stub(text: str) -> str | None:
@@ -136,6 +145,8 @@ def personal_data_in_text(text: str) -> str | None:
     """What sort of personal data a `summary` holds, or None. Wallets and domains may stand there; people's data may not."""
     if has_email(text):
         return "an e-mail address"
+    if _DIGIT.search(text) is None:
+        return None  # every other form has digits, most summaries have none
     if has_iban(text):
         return "an IBAN"
     if has_phone(text):

@@ -715,6 +715,7 @@ def test_each_kind_has_its_number_of_items(kind: str, counts: set[int]) -> None:
         ("response", {"amount": ...}),
         ("response", {"asset": ...}),
         ("response", {"at": ...}),
+        ("response", {"answer": "released", "amount": ..., "asset": ""}),
         ("response", {"answer": "declined", "reason": None}),
         ("response", {"answer": "declined", "reason": "busy"}),
         ("response", {"reason": "funds_gone"}),
@@ -794,7 +795,10 @@ def test_evidence_carries_its_text() -> None:
 def test_a_peer_keeps_what_it_can_read_and_refuses_nothing() -> None:
     """Newer words and unreadable items are carried or left out; the rest is indexed."""
     newer = changed(WALLET, action="explain", roles=["collection", "new_role"], typologies=["piracy"])
+    half = changed(LINK, to="somewhere")
     odd: list[Any] = [
+        half,
+        changed(half, **{"from": "nowhere", "to": WALLET_ID}),
         {"type": "wallet", "id": "0x1"},
         {"type": "wallet", "id": 5},
         {"type": "hologram", "id": WALLET_ID},

@@ -74,6 +74,7 @@ CLEAN_STUB = [
     "gdpr-17",
     "court_order",
     "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "1f3a5c7e9b2d4f6a8c1e3b5d7f9a2c4e",  # a UUID in hex without a 0 has the shape of a Bitcoin address
     "Sq4S7YqjRX_Jr4iDVGMFbb24Be9QbB87_Sk6aNWoFEM",
 ]
 FOUND_IN_STUB = [

@@ -224,6 +224,7 @@ def test_a_wrong_value_is_schema(changes: dict[str, Any]) -> None:
         {"parts": {"core": "GREEN"}},
         {"parts": {"core": {"tlp": "GREEN", "why": "x"}}},
         {"parts": {"core": {"tlp": "RED"}}},
+        {"parts": {"core": {"tlp": "AMBER"}}},
         {"tlp": "AMBER", "aud": ["fr.example"], "parts": {"core": {"tlp": "AMBER", "aud": ["nl.example"]}}},
     ],
     ids=repr,
@@ -232,6 +233,23 @@ def test_every_fault_of_a_label_is_tlp(changes: dict[str, Any]) -> None:
     """Labels fail closed, and under their own code (vectors, decision 17)."""
     with pytest.raises(TlpFault):
         read(**changes)
+
+
+@pytest.mark.parametrize("tlp", ["AMBER", "AMBER+STRICT", "RED"])
+def test_from_amber_up_a_stub_names_its_audience(tlp: str) -> None:
+    """Also a stub without parts, which nothing else would catch."""
+    with pytest.raises(TlpFault) as caught:
+        read("retract", tlp=tlp)
+    assert caught.value.faults[0].pointer == "/aud"
+    assert read("retract", tlp=tlp, aud=["fr.example"]).label.aud == {"fr.example"}
+
+
+@pytest.mark.parametrize("name", ["Core", "c ore", "decoy", "x" * 33])
+def test_a_peer_refuses_names_that_no_part_can_have(name: str) -> None:
+    """A newer part is carried, a name outside the form is not."""
+    with pytest.raises(Schema):
+        read(lenient=True, parts={"core": {"tlp": "GREEN"}, name: {"tlp": "GREEN"}})
+    assert read(lenient=True, parts={"core": {"tlp": "GREEN"}, "annex": {"tlp": "GREEN"}}).parts.keys() == {"core", "annex"}
 
 
 @pytest.mark.parametrize("kind", sorted(CONTROL_KINDS - {"member"}))
