@@ -81,21 +81,6 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One declared link between two ids, out of a listing; the node's own view."""
-
-    origin: str
-    sid: str
-    issuer: str
-    label: Label
-    core_label: Label
-    accepted_ms: int
-    expires_at: int
-    state: str
-    item: Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
 class Moment:
     """When and under which local policy an answer is given. `own_country` decides whose guards protect (schemas §2, rule 3)."""
 
@@ -115,9 +100,14 @@ def is_public(reader: Reader) -> bool:
     return reader.reader_class is ReaderClass.PUBLIC
 
 
+def is_own(issuer: str, reader: Reader) -> bool:
+    """Whether the reader is the member who said it: he sees his own statements whatever their audience."""
+    return bool(reader.id) and reader.id == issuer
+
+
 def may_see(listing: Listing, reader: Reader) -> bool:
     """A listing counts for a reader who may see its stub and its `core` (DECISIONS 30), and for its own issuer."""
-    if reader.id and reader.id == listing.issuer:
+    if is_own(listing.issuer, reader):
         return True
     reader = reader.at(listing.index)
     return can_read(listing.label, reader) and can_read(listing.core_label, reader)
@@ -136,9 +126,7 @@ def is_held_back(item: Mapping[str, JsonValue], accepted_ms: int, reader: Reader
 def visible(listings: Iterable[Listing], reader: Reader, moment: Moment) -> list[Listing]:
     """The listings that exist for this reader at this moment, whatever their state, in the order given."""
     return [
-        listing
-        for listing in listings
-        if may_see(listing, reader) and not is_held_back(listing.item, listing.accepted_ms, reader, moment)
+        listing for listing in listings if may_see(listing, reader) and not is_held_back(listing.item, listing.accepted_ms, reader, moment)
     ]
 
 

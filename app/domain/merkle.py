@@ -138,15 +138,37 @@ def inclusion_path(index: int, size: int, read_node: ReadNode) -> list[bytes]:
     """Sibling hashes from the leaf `index` to the root of the tree of `size`; InvalidProof if there is no such leaf."""
     if not 0 <= index < size <= MAX_SIZE:
         raise InvalidProof(f"a log of {size} entries has no entry {index}: ask for an index below its size")
+    return _inclusion_path(index, size, lambda begin, end: _root_between(begin, end, read_node))
+
+
+def inclusion_paths(indices: Iterable[int], size: int, read_node: ReadNode) -> list[list[bytes]]:
+    """The paths of many leaves of one tree: a subtree that several of them need is read and hashed once."""
+    known: dict[tuple[int, int], bytes] = {}
+
+    def root_between(begin: int, end: int) -> bytes:
+        root = known.get((begin, end))
+        if root is None:
+            root = known[begin, end] = _root_between(begin, end, read_node)
+        return root
+
+    paths = []
+    for index in indices:
+        if not 0 <= index < size <= MAX_SIZE:
+            raise InvalidProof(f"a log of {size} entries has no entry {index}: ask for an index below its size")
+        paths.append(_inclusion_path(index, size, root_between))
+    return paths
+
+
+def _inclusion_path(index: int, size: int, root_between: Callable[[int, int], bytes]) -> list[bytes]:
     path: list[bytes] = []
     begin, end = 0, size
     while end - begin > 1:
         middle = begin + _split(end - begin)
         if index < middle:
-            path.append(_root_between(middle, end, read_node))
+            path.append(root_between(middle, end))
             end = middle
         else:
-            path.append(_root_between(begin, middle, read_node))
+            path.append(root_between(begin, middle))
             begin = middle
     path.reverse()
     return path

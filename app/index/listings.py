@@ -1,0 +1,114 @@
+"""The live listings in memory: what a lookup asks, so that it never waits for a database.
+
+Built from storage at start, moved after each commit and never before it: nothing is shown that a crash could take back.
+Holds every listing whose fold state is `active`, whoever may see it; the reader's filter comes in `domain/answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.domain.address import Wallet, kin_keys, read_canonical_wallet
+from app.domain.answer import Listing
+from app.domain.errors import InvalidAddress
+from app.storage.records import Link
+
+
+class ListingIndex:
+    """subject id -> its live listings; kin key -> listed wallets of that holder; id -> live links from or to it.
+
+    Replaced tuples only, so a reader that holds one never sees it change under it.
+    """
+
+    def __init__(self) -> None:
+        self._by_subject: dict[str, tuple[Listing, ...]] = {}
+        self._by_statement: dict[tuple[str, str], dict[str, None]] = {}
+        self._by_key: dict[bytes, tuple[str, ...]] = {}
+        self._links: dict[str, tuple[Link, ...]] = {}
+        self._linked_by: dict[tuple[str, str], dict[str, None]] = {}
+        self.position = 0
+        """Log index up to which own statements are in here."""
+
+    def __len__(self) -> int:
+        return len(self._by_subject)
+
+    def find(self, subject: str) -> tuple[Listing, ...]:
+        """Live listings on an id, oldest first; empty if none."""
+        return self._by_subject.get(subject, ())
+
+    def same_key(self, wallet: Wallet) -> list[str]:
+        """Listed ids of the same holder on other chains or in other forms."""
+        found: dict[str, None] = {}
+        for key in kin_keys(wallet):
+            for other in self._by_key.get(key, ()):
+                if other != wallet.id:
+                    found[other] = None
+        return list(found)
+
+    def links(self, subject: str) -> tuple[Link, ...]:
+        """Live links from or to an id."""
+        return self._links.get(subject, ())
+
+    def replace(self, statements: Iterable[tuple[str, str]], listings: Iterable[Listing], links: Iterable[Link] = ()) -> None:
+        """Take out all items of `statements` (origin, sid), then put `listings` and `links` in: one admitted batch is one call."""
+        for statement in statements:
+            for subject in self._by_statement.pop(statement, {}):
+                self._take_out(subject, statement)
+            for end in self._linked_by.pop(statement, {}):
+                self._unlink(end, statement)
+        for listing in listings:
+            if listing.state == "active":
+                self._put_in(listing)
+        for link in links:
+            if link.state == "active":
+                self._link(link)
+
+    def _link(self, link: Link) -> None:
+        for end in (str(link.item["from"]), str(link.item["to"])):
+            self._links[end] = (*self._links.get(end, ()), link)
+            self._linked_by.setdefault((link.origin, link.sid), {})[end] = None
+
+    def _unlink(self, end: str, statement: tuple[str, str]) -> None:
+        kept = tuple(x for x in self._links.get(end, ()) if (x.origin, x.sid) != statement)
+        if kept:
+            self._links[end] = kept
+        else:
+            self._links.pop(end, None)
+
+    def _put_in(self, listing: Listing) -> None:
+        statement = (listing.origin, listing.sid)
+        subject = listing.subject
+        before = self._by_subject.get(subject)
+        if before is None:
+            self._by_subject[subject] = (listing,)
+            self._relate(subject)
+        else:
+            self._by_subject[subject] = tuple(sorted((*before, listing), key=lambda x: (x.accepted_ms, x.origin, x.index, x.number)))
+        self._by_statement.setdefault(statement, {})[subject] = None
+
+    def _take_out(self, subject: str, statement: tuple[str, str]) -> None:
+        kept = tuple(x for x in self._by_subject.get(subject, ()) if (x.origin, x.sid) != statement)
+        if kept:
+            self._by_subject[subject] = kept
+        elif self._by_subject.pop(subject, None) is not None:
+            self._unrelate(subject)
+
+    def _relate(self, subject: str) -> None:
+        for key in _keys_of(subject):
+            self._by_key[key] = (*self._by_key.get(key, ()), subject)
+
+    def _unrelate(self, subject: str) -> None:
+        for key in _keys_of(subject):
+            left = tuple(x for x in self._by_key.get(key, ()) if x != subject)
+            if left:
+                self._by_key[key] = left
+            else:
+                self._by_key.pop(key, None)
+
+
+def _keys_of(subject: str) -> tuple[bytes, ...]:
+    """The kin keys of a wallet id; none for what is no wallet."""
+    try:
+        return kin_keys(read_canonical_wallet(subject))
+    except InvalidAddress:
+        return ()

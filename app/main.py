@@ -1,0 +1,156 @@
+"""Composition root: settings in, a Node out; a Node in, an application out. Nothing else knows how the house is put together."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from app.api import install
+from app.domain.answer import Moment
+from app.index.listings import ListingIndex
+from app.seal.jws import assert_backend
+from app.seal.keyring import Keyring
+from app.seal.roots import RootDocument, read_document
+from app.services.admit import Gate, GateRules, OwnLog
+from app.services.audit import AccessLog
+from app.services.consult import Consultation
+from app.services.enroll import heartbeat_key, log_key, read_node_file, read_note_seed, read_root_documents
+from app.services.guard import Guards
+from app.services.node import Identity, Node
+from app.services.publish import Publisher
+from app.services.recognise import Recognition
+from app.services.screen import Screening
+from app.settings import Settings, load
+from app.storage.anchor import AnchorFile
+from app.storage.database import Database
+from app.storage.keyfiles import DataDirLock
+
+HOUR_MS = 3_600_000
+
+
+def wall_ms() -> int:
+    """The clock of the node: Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
+    """Put a node together from what `cordon init` left in its data directory; `start` it before use."""
+    assert_backend()
+    written = read_node_file(settings.data_dir)
+    identity = Identity(
+        node_id=settings.node_id or written.node,
+        jurisdiction=settings.jurisdiction or written.jurisdiction,
+        name=written.name,
+        origin=written.origin,
+        public_url=settings.public_url if "public_url" in settings.model_fields_set else written.public_url,
+        demonstration=written.demonstration,
+    )
+    documents = tuple(_own_documents(settings.data_dir))
+    database = Database(settings.resolved_database_url)
+    keyring = Keyring(identity.origin, documents)
+    index = ListingIndex()
+    guard_file = Path(settings.protected_file) if settings.protected_file else None
+    guards = Guards(database, index, own_origin=identity.origin, file=guard_file)
+    own_log = OwnLog(
+        database,
+        identity.origin,
+        log_key=log_key(written, read_note_seed(settings.data_dir, "log")),
+        heartbeat_key=heartbeat_key(written, read_note_seed(settings.data_dir, "heartbeat")),
+        anchor=AnchorFile(settings.resolved_anchor),
+        clock=clock,
+    )
+    shares_database = settings.workers > 1
+    gate = Gate(
+        database=database,
+        own_log=own_log,
+        jurisdiction=identity.jurisdiction,
+        keyring=keyring,
+        index=index,
+        protected=guards.protects,
+        clock=clock,
+        rules=GateRules(
+            window_s=settings.commit_window_ms / 1000,
+            batch_max=settings.batch_max,
+            worker=f"{os.getpid()}-{time.monotonic_ns():x}",
+            shares_database=shares_database,
+        ),
+    )
+    moment = partial(_moment, settings, identity.origin, keyring, guards, clock)
+    access_log = AccessLog(database)
+    screening = Screening(index, moment=moment, record=access_log.record)
+    return Node(
+        identity=identity,
+        documents=documents,
+        database=database,
+        keyring=keyring,
+        index=index,
+        own_log=own_log,
+        gate=gate,
+        screening=screening,
+        publisher=Publisher(database, identity.origin),
+        consultation=Consultation(database, keyring, screening, moment=moment),
+        recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),
+        guards=guards,
+        access_log=access_log,
+        moment=moment,
+        clock=clock,
+        shares_database=shares_database,
+        loops=[],
+    )
+
+
+def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms) -> FastAPI:
+    """The application; its lifespan starts the node and stops it. One process holds a data directory (several workers: their parent)."""
+    chosen = settings or load()
+    node = build(chosen, clock=clock)
+    lock = DataDirLock(chosen.data_dir)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if chosen.workers == 1:
+            lock.acquire()
+        await node.start()
+        settle_memory()
+        try:
+            yield
+        finally:
+            await node.stop()
+            lock.release()
+
+    app = FastAPI(
+        title="Cordon",
+        version="0.1.0",
+        summary="Signed statements about scam wallets: submit, look up, prove.",
+        lifespan=lifespan,
+        docs_url="/docs" if chosen.docs else None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install(app, node, chosen)
+    return app
+
+
+def settle_memory() -> None:
+    """What was loaded stays: keep the collector from walking it again and again (performance §7.4)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _moment(settings: Settings, origin: str, keyring: Keyring, guards: Guards, clock: Callable[[], int]) -> Moment:
+    """Now, under the policy in force: its public delay if it names one, else the operator's."""
+    stated = keyring.stated_policy
+    delay_h = settings.public_delay_h if stated is None else stated.public_delay_h
+    return Moment(now_ms=clock(), public_delay_ms=delay_h * HOUR_MS, own_origin=origin, protected=guards.is_listed_here)
+
+
+def _own_documents(data_dir: Path) -> list[RootDocument]:
+    """Our own root documents as they stand in the data directory; peers verify the chain, we wrote it."""
+    return [read_document(data).document for data in read_root_documents(data_dir)]

@@ -1,0 +1,111 @@
+"""What the log and the shelves say about one batch, loaded in a handful of queries inside its transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.folding import State
+from app.domain.statement import STATE_EDGE_KINDS, Kind, Stub, Target
+from app.services.admit.outcome import HeldReason
+from app.services.admit.prepared import Prepared
+from app.storage.database import Transaction
+from app.storage.held import Held
+from app.storage.records import Stored
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the log has under a sid. `reason` needs2: it still waits for its approval. `is_new`: it came in with this batch."""
+
+    sid: str
+    index: int
+    accepted_ms: int
+    reason: HeldReason | None
+    is_new: bool = False
+
+
+@dataclass(slots=True)
+class Facts:
+    """The log as the open transaction sees it, and what the batch has added so far; `now_ms` is the clock of the batch."""
+
+    now_ms: int
+    known: dict[str, Known]
+    held: dict[str, Held]
+    targets: dict[str, Target]
+    listed_at: dict[str, int]
+    jtis: dict[tuple[str, str], str]
+    counts: dict[str, int]
+    open_freezes: Mapping[str, Collection[str]]
+
+    def add(self, stub: Stub, known: Known) -> None:
+        """A statement of this batch counts for those behind it."""
+        self.known[stub.sid] = known
+        self.targets[stub.sid] = Target(stub.origin, known.index, stub.sid, stub.issuer, stub.kid, stub.kind, stub.label)
+        self.listed_at[stub.sid] = stub.issued_at
+        self.held.pop(stub.sid, None)
+        self.counts[stub.issuer] = self.counts.get(stub.issuer, 0) + 1
+        if stub.jti is not None:
+            self.jtis[stub.issuer, stub.jti] = stub.sid
+
+    def hold(self, held: Held, origin: str) -> None:
+        """A statement of this batch is kept outside the log: its approval may stand behind it."""
+        self.held[held.sid] = held
+        self.targets[held.sid] = held_target(held, origin)
+
+
+def held_target(held: Held, origin: str) -> Target:
+    """What an approval points at while the statement is outside the log."""
+    return Target(origin, None, held.sid, held.issuer, held.kid, held.kind, held.label)
+
+
+async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], *, now_ms: int) -> Facts:
+    """Everything `Judge.judge` may ask about these statements."""
+    stubs = [one.stub for one in batch if one.stub is not None]
+    sids = {one.sid for one in batch}
+    targets = {sid for stub in stubs if stub.kind in STATE_EDGE_KINDS for sid in stub.targets}
+    stored = await tx.statements.locate_all(origin, sids | targets)
+    held = await tx.held.find(sids | targets)
+    freezes = {stub.issuer for stub in stubs if stub.kind == Kind.LISTING and _shows_clear(stub)}
+    facts = Facts(
+        now_ms=now_ms,
+        known={sid: _known(stored[sid]) for sid in sids if sid in stored},
+        held=dict(held),
+        targets={sid: _target(one) for sid, one in stored.items()},
+        listed_at={sid: one.accepted_ms // 1000 for sid, one in stored.items()},
+        jtis=await _jtis(tx, stubs),
+        counts={issuer: await tx.statements.count_since(issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
+        open_freezes={issuer: await tx.subjects.open_freezes(issuer, now_ms // 1000) for issuer in freezes},
+    )
+    for sid, one in held.items():
+        facts.targets.setdefault(sid, held_target(one, origin))
+    return facts
+
+
+async def _jtis(tx: Transaction, stubs: Sequence[Stub]) -> dict[tuple[str, str], str]:
+    wanted: defaultdict[str, set[str]] = defaultdict(set)
+    for stub in stubs:
+        if stub.jti is not None:
+            wanted[stub.issuer].add(stub.jti)
+    found: dict[tuple[str, str], str] = {}
+    for issuer, jtis in wanted.items():
+        for jti, sid in (await tx.statements.find_jti(issuer, jtis)).items():
+            found[issuer, jti] = sid
+    return found
+
+
+def _shows_clear(stub: Stub) -> bool:
+    core = stub.parts.get("core")
+    return core is not None and core.tlp == "CLEAR"
+
+
+def _known(stored: Stored) -> Known:
+    waiting = stored.state.state is State.WAITING
+    return Known(stored.sid, stored.index, stored.accepted_ms, HeldReason.NEEDS2 if waiting else None)
+
+
+def _target(stored: Stored) -> Target:
+    return Target(stored.origin, stored.index, stored.sid, stored.issuer, stored.kid, stored.kind, stored.label)

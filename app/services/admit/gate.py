@@ -1,0 +1,356 @@
+"""THE GATE: whoever brings a statement, it is verified, judged, appended, folded, and only then answered with a receipt.
+
+One sequencer a log. Group commit: what arrives within a window shares one transaction. The order of each batch, and what a crash
+means at each step (protocol §3.6):
+
+    judge, append, fold, swap the head     in one transaction    crash: nothing happened; nobody was answered
+    commit                                                       crash: logged, unanswered; the next start signs it
+    read back and re-hash                                        a mismatch freezes the log and names the entry
+    write the anchor, sign the checkpoint                        crash: as before; the anchor never says more than was committed
+    move the index, answer                                       crash: the same bytes sent again get `known` and a receipt
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.domain.errors import Betrayed, CordonError, LogFrozen, Refused, Unavailable, UnknownKid
+from app.domain.statement import CONTROL_KINDS, Kind, read_stub
+from app.domain.tiles import Grown
+from app.index.listings import ListingIndex
+from app.seal.keyring import Keyring
+from app.services.admit.facts import Facts, Known, gather_facts
+from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
+from app.services.admit.outcome import Admitted, HeldReason, Status
+from app.services.admit.ownlog import OwnLog, lease_name
+from app.services.admit.prepared import Prepared
+from app.services.admit.projection import Batch, Moved, moved_between, project
+from app.storage.database import Database, Transaction
+from app.storage.held import Held
+
+log = logging.getLogger("cordon.gate")
+
+LEASE_MS = 5_000
+LEASE_RETRY_S = 0.01
+# Statements after which the registry may read differently: they end a batch, so that what follows is judged by it.
+_ENDS_BATCH = CONTROL_KINDS | {Kind.APPROVE, Kind.REAFFIRM}
+
+Result = Admitted | CordonError
+
+
+class LeaseTaken(Unavailable):
+    """Another worker sequences at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """How the sequencer gathers, and who it is among the workers of one database."""
+
+    window_s: float = 0.02
+    batch_max: int = 500
+    worker: str = "worker-1"
+    shares_database: bool = False
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One statement in the queue and whom to tell."""
+
+    wire: str
+    prepared: Prepared | None
+    answer: asyncio.Future[Result]
+
+
+class Gate:
+    """The gate of one home log; `start` before the first `submit`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        own_log: OwnLog,
+        jurisdiction: str,
+        keyring: Keyring,
+        index: ListingIndex,
+        protected: Callable[[str], bool],
+        clock: Callable[[], int],
+        rules: GateRules,
+    ) -> None:
+        self._database = database
+        self._log = own_log
+        self.origin = own_log.origin
+        self._keyring = keyring
+        self._index = index
+        self._clock = clock
+        self._rules = rules
+        self._judge = Judge(origin=own_log.origin, jurisdiction=jurisdiction, keyring=keyring, protected=protected)
+        self._queue: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._frozen: CordonError | None = None
+        self._loop: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._registry_size = 0
+        self.outcomes: Counter[str] = Counter()
+        """How many statements ended how; of a refused person nothing is kept but this number."""
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load the right edge and the registry, compare with the anchor, sign. What does not fit freezes; lookups go on."""
+        async with self._database.transaction() as tx:
+            await tx.log.create(self.origin, self._clock())
+        try:
+            async with self._database.reading() as tx:
+                await self._catch_up(tx)
+                await self._log.check_anchor(tx)
+                await self._log.check_newest(tx)
+            await self._log.sign()
+        except CordonError as error:
+            self.freeze(error)
+        self._loop = asyncio.create_task(self._run(), name="sequencer")
+
+    async def stop(self) -> None:
+        """Finish the batch at hand and refuse what still waits."""
+        if self._loop is not None:
+            async with self._lock:
+                self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+            self._loop = None
+        while self._queue:
+            self._tell(self._queue.popleft(), Unavailable("the node is stopping: send the same bytes again in a moment"))
+
+    def freeze(self, error: CordonError) -> None:
+        """Sign nothing more until an operator has looked (protocol §3.6)."""
+        self._frozen = error
+        log.critical("log frozen: %s", error.detail)
+
+    @property
+    def frozen(self) -> CordonError | None:
+        """Why nothing is signed, or None."""
+        return self._frozen
+
+    @property
+    def depth(self) -> int:
+        """Statements that wait."""
+        return len(self._queue)
+
+    async def heartbeat(self) -> None:
+        """Renew the checkpoint's freshness without growth (at least every 60 s, protocol §3.6)."""
+        if self._frozen is not None:
+            return
+        async with self._lock:
+            try:
+                async with self._database.transaction() as tx:
+                    await self._take_lease(tx)
+                    await self._catch_up(tx)
+                await self._log.sign(release=self._releasing())
+            except Betrayed as error:
+                self.freeze(error)
+            except Unavailable:
+                return  # another worker sequences, and signs
+
+    # --- the door ------------------------------------------------------------------------------------------------
+
+    async def submit(self, wires: Sequence[str]) -> list[Result]:
+        """Admit statements as sent; one result each, in order. Each stands alone; all that fit share one commit."""
+        if len(self._queue) + len(wires) > 20 * self._rules.batch_max:
+            raise Unavailable("too many statements are waiting: send this again in a few seconds")
+        here = asyncio.get_running_loop()
+        waiting = [_Waiting(wire, None, here.create_future()) for wire in wires]
+        for number, one in enumerate(waiting):
+            self._prepare(one)
+            if number % 16 == 15:
+                await asyncio.sleep(0)  # a long batch must not keep lookups waiting
+        self._queue.extend(one for one in waiting if not one.answer.done())
+        self._wake.set()
+        return list(await asyncio.gather(*(one.answer for one in waiting)))
+
+    def _prepare(self, one: _Waiting) -> None:
+        try:
+            one.prepared = self._judge.prepare(one.wire)
+        except UnknownKid:
+            return  # the member statement that brings its key may stand in front of it: judged in its turn
+        except Refused as error:
+            self._tell(one, error)
+
+    def _tell(self, one: _Waiting, result: Result) -> None:
+        self.outcomes[result.slug if isinstance(result, CordonError) else str(result.status)] += 1
+        if not one.answer.done():
+            one.answer.set_result(result)
+
+    # --- the sequencer -------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            if len(self._queue) < self._rules.batch_max:
+                await asyncio.sleep(self._rules.window_s)
+            self._wake.clear()
+            while self._queue:
+                async with self._lock:
+                    await self._one_round()
+
+    async def _one_round(self) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._rules.batch_max))]
+        try:
+            if self._frozen is not None:
+                raise LogFrozen(f"this log signs nothing at present ({self._frozen.detail}): try later, or tell its operator")
+            rest = await self._commit(batch)
+        except Betrayed as error:
+            self.freeze(error)
+            self._tell_all(batch, LogFrozen(error.detail))
+        except LeaseTaken:
+            self._queue.extendleft(reversed(batch))
+            await asyncio.sleep(LEASE_RETRY_S)
+        except CordonError as error:
+            self._tell_all(batch, error)
+        except Exception as error:
+            log.exception("batch failed")
+            self._tell_all(batch, Unavailable(f"the batch could not be committed ({type(error).__name__}): send the same bytes again"))
+        else:
+            self._queue.extendleft(reversed(rest))
+
+    def _tell_all(self, batch: Sequence[_Waiting], error: CordonError) -> None:
+        for one in batch:
+            self._tell(one, error)
+
+    async def _commit(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
+        """One batch from judgement to receipts. Returns what must be judged again because the registry changed in between."""
+        verdicts: list[tuple[_Waiting, Result | Known]] = []
+        rest: list[_Waiting] = []
+        async with self._database.transaction() as tx:
+            await self._take_lease(tx)
+            await self._catch_up(tx)
+            now_ms = self._clock()
+            behind = await self._behind(tx)
+            batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
+            ready = [one for one in waiting if self._refresh(one)]
+            facts = await gather_facts(tx, self.origin, [w.prepared for w in ready if w.prepared], now_ms=now_ms)
+            for number, one in enumerate(ready):
+                verdicts.append((one, await self._verdict(tx, one, batch, facts)))
+                if batch.logged and batch.logged[-1].stub.kind in _ENDS_BATCH:
+                    rest = ready[number + 1 :]
+                    break
+            grown = self._log.grow(batch.entries)
+            moved = await project(tx, batch, keyring=self._keyring, grown=grown)
+        # Committed. From here on a crash leaves the statements logged and unanswered.
+        if batch.entries:
+            await self._log.read_back(batch.entries, grown)
+            self._log.advance(grown, batch.accepted_ms)
+            for logged in batch.logged:
+                self._keyring.apply(logged.event.index, logged.stub)
+            await self._log.sign(release=self._releasing())
+            self._move_index(behind, moved)
+            if moved.erased:
+                await self._database.forget()
+        await self._tell_verdicts(verdicts, grown)
+        return rest
+
+    async def follow(self) -> None:
+        """Take in what another worker has logged: edge, registry, index."""
+        async with self._lock:
+            async with self._database.reading() as tx:
+                await self._catch_up(tx)
+                behind = await self._behind(tx)
+            self._move_index(behind)
+
+    async def _behind(self, tx: Transaction) -> Moved:
+        """What the index has missed up to the edge."""
+        if self._index.position >= self._log.size:
+            return Moved()
+        return await moved_between(tx, self.origin, self._index.position, self._log.size)
+
+    def _move_index(self, *moves: Moved) -> None:
+        for moved in moves:
+            self._index.replace(moved.statements, moved.listings, moved.links)
+        self._index.position = self._log.size
+
+    def _refresh(self, one: _Waiting) -> bool:
+        """Prepare what could not be prepared before, or was before the registry changed; tells a refusal."""
+        if one.prepared is not None and not self._judge.is_stale(one.prepared):
+            return True
+        try:
+            one.prepared = self._judge.prepare(one.wire)
+        except Refused as error:
+            self._tell(one, error)
+            return False
+        return True
+
+    async def _verdict(self, tx: Transaction, one: _Waiting, batch: Batch, facts: Facts) -> Result | Known:
+        """Judge one statement and put it where it belongs: the batch, the shelf of held ones, or back."""
+        assert one.prepared is not None
+        try:
+            verdict = self._judge.judge(one.prepared, facts, index=batch.next_index, accepted_ms=batch.accepted_ms)
+            match verdict:
+                case Known():
+                    return verdict
+                case Held():
+                    return Admitted(verdict.sid, Status.HELD, HeldReason(verdict.reason))
+                case ToHold():
+                    return await self._hold(tx, verdict, facts)
+                case ToLog():
+                    return await self._log_it(tx, verdict, batch, facts)
+        except Refused as error:
+            return error
+
+    async def _hold(self, tx: Transaction, verdict: ToHold, facts: Facts) -> Admitted:
+        stub = verdict.stub
+        wire = verdict.prepared.wire
+        held = Held(stub.sid, wire, stub.issuer, stub.kid, stub.kind, stub.label, str(verdict.reason), facts.now_ms)
+        await tx.held.put(held)
+        facts.hold(held, self.origin)
+        return Admitted(stub.sid, Status.HELD, verdict.reason)
+
+    async def _log_it(self, tx: Transaction, verdict: ToLog, batch: Batch, facts: Facts) -> Known:
+        """Append; an approval first brings in what it releases. All of that is judged before any of it is appended."""
+        released: list[ToLog] = []
+        for sid in verdict.released:
+            held = facts.held[sid]
+            refuse_self_approval(verdict.stub, held)
+            index = batch.next_index + len(released)
+            released.append(self._judge.recheck_held(held, facts, index=index, accepted_ms=batch.accepted_ms))
+        for one in released:
+            await tx.held.drop(one.stub.sid)
+            self._append(one, batch, facts)
+        return self._append(verdict, batch, facts)
+
+    def _append(self, verdict: ToLog, batch: Batch, facts: Facts) -> Known:
+        index = batch.add(verdict.prepared, verdict.stub, verdict.reason)
+        known = Known(verdict.stub.sid, index, batch.accepted_ms, verdict.reason)
+        facts.add(verdict.stub, known)
+        return Known(known.sid, index, batch.accepted_ms, verdict.reason, is_new=True)
+
+    async def _tell_verdicts(self, verdicts: Sequence[tuple[_Waiting, Result | Known]], grown: Grown) -> None:
+        known = [(one, verdict) for one, verdict in verdicts if isinstance(verdict, Known)]
+        wanted = [(verdict.index, verdict.accepted_ms, verdict.sid) for _, verdict in known]
+        receipts = await self._log.receipts(wanted, grown.changed)
+        for (one, verdict), receipt in zip(known, receipts, strict=True):
+            status = Status.HELD if verdict.reason else Status.ACCEPTED if verdict.is_new else Status.KNOWN
+            self._tell(one, Admitted(verdict.sid, status, verdict.reason, verdict.index, verdict.accepted_ms, receipt))
+        for waiting, outcome in verdicts:
+            if not isinstance(outcome, Known):
+                self._tell(waiting, outcome)
+
+    # --- among several workers -----------------------------------------------------------------------------------
+
+    async def _take_lease(self, tx: Transaction) -> None:
+        """Be the one worker that sequences; the swap of the head would refuse a second one anyway."""
+        if not self._rules.shares_database:
+            return
+        if not await tx.leases.take(lease_name(self.origin), self._rules.worker, self._clock(), LEASE_MS):
+            raise LeaseTaken("another worker is sequencing")
+
+    def _releasing(self) -> str | None:
+        """Who gives the lease back with this signature: us, once nothing waits here."""
+        return self._rules.worker if self._rules.shares_database and not self._queue else None
+
+    async def _catch_up(self, tx: Transaction) -> None:
+        """Take in what another worker, or an earlier run, has logged."""
+        if await self._log.load(tx):
+            for event in await tx.registry.control_events(self.origin, first=self._registry_size):
+                self._keyring.apply(event.index, read_stub(dict(event.claims), kid=event.kid, sid=event.sid, lenient=True))
+            self._registry_size = self._log.size

@@ -1,0 +1,173 @@
+"""Judging one statement, in the order of schemas §2 ("Order at home"); one fault is reported, the first.
+
+`prepare` does what needs no database and may be done while a batch waits; `judge` does the rest against the facts of the log as
+it stands in the open transaction. What `prepare` found wrong is kept with its place in the order and raised when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.domain.errors import CordonError, EdgeNotAuthorised, JtiConflict, Quota, Refused, UnknownKid
+from app.domain.items import CheckedItems, check_categories, check_embargo, check_items, four_eyes_reason
+from app.domain.registry import Member
+from app.domain.statement import (
+    TYP,
+    Disclosure,
+    Kind,
+    Stub,
+    check_edges,
+    check_mandate_kind,
+    check_origin,
+    check_renewal,
+    check_times,
+    read_stub,
+)
+from app.seal.disclosure import read_disclosures, split_wire
+from app.seal.jws import open_token
+from app.seal.keyring import Keyring
+from app.services.admit.facts import Facts, Known
+from app.services.admit.outcome import HeldReason
+from app.services.admit.prepared import Prepared
+from app.storage.held import Held
+
+
+@dataclass(frozen=True, slots=True)
+class ToLog:
+    """To be appended. `reason` is needs2 for what is logged but inert until approved."""
+
+    prepared: Prepared
+    stub: Stub
+    reason: HeldReason | None = None
+    released: tuple[str, ...] = ()
+    """Sids of held statements that this approval brings into the log, before itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToHold:
+    """To be kept outside the log until another key of the same issuer approves."""
+
+    prepared: Prepared
+    stub: Stub
+    reason: HeldReason
+
+
+class Judge:
+    """The rules of one home log. `protected` says whether local policy guards an id."""
+
+    def __init__(self, *, origin: str, jurisdiction: str, keyring: Keyring, protected: Callable[[str], bool]) -> None:
+        self._origin = origin
+        self._registrar = f"{jurisdiction}.registrar"
+        self._keyring = keyring
+        self._protected = protected
+
+    def prepare(self, wire: str) -> Prepared:
+        """Split, verify, read. Raises what the fence refuses (protocol §2.4); everything later is kept for its turn."""
+        jws, texts = split_wire(wire)
+        token = open_token(jws, typ=TYP, find_key=self._keyring.public_key)
+        version = self._keyring.version
+        stub: Stub | None = None
+        try:
+            stub = read_stub(token.claims, kid=token.kid, sid=token.sid)
+            check_origin(stub, self._origin)
+        except Refused as error:
+            return Prepared(wire, token, stub, (), None, error, None, version)
+        disclosures: tuple[Disclosure, ...] = ()
+        items: CheckedItems | None = None
+        late: CordonError | None = None
+        try:
+            member = self._member(stub)
+            check_mandate_kind(stub, member)
+            disclosures = read_disclosures(stub, texts, home=True)
+            items = check_items(stub, disclosures, member=member, policy=self._keyring.policy_at())
+            check_categories(items, member)
+        except Refused as error:
+            late = error
+        return Prepared(wire, token, stub, disclosures, items, None, late, version)
+
+    def is_stale(self, prepared: Prepared) -> bool:
+        """Whether the registry has changed since it was prepared."""
+        return prepared.keyring_version != self._keyring.version
+
+    def judge(self, prepared: Prepared, facts: Facts, *, index: int, accepted_ms: int) -> ToLog | ToHold | Known | Held:
+        """What becomes of it at this place of the log; raises the first fault that is found."""
+        known = facts.known.get(prepared.sid)
+        if known is not None:
+            return known
+        held = facts.held.get(prepared.sid)
+        if held is not None:
+            return held
+        if prepared.early is not None:
+            raise prepared.early
+        stub = prepared.stub
+        assert stub is not None
+        check_times(stub, now=facts.now_ms // 1000)
+        self._keyring.check_key(stub.kid, index=index, accepted_s=accepted_ms // 1000, kind=stub.kind, at_home=True)
+        if prepared.late is not None:
+            raise prepared.late
+        self._keyring.check_control(stub, index=index)
+        items = prepared.items
+        assert items is not None
+        self._check_edges(stub, facts)
+        self._check_jti(stub, facts)
+        self._check_quota(stub, facts)
+        check_embargo(items, facts.open_freezes.get(stub.issuer, ()))
+        return self._hold_or_log(prepared, stub, items, facts)
+
+    def recheck_held(self, held: Held, facts: Facts, *, index: int, accepted_ms: int) -> ToLog:
+        """A held statement whose approval has come: its own key must still be good, its targets still there."""
+        prepared = self.prepare(held.wire)
+        fault = prepared.early or prepared.late
+        if fault is not None:
+            raise fault
+        stub = prepared.stub
+        assert stub is not None
+        self._keyring.check_key(stub.kid, index=index, accepted_s=accepted_ms // 1000, kind=stub.kind, at_home=True)
+        self._check_edges(stub, facts)
+        self._check_jti(stub, facts)
+        return ToLog(prepared, stub)
+
+    def _member(self, stub: Stub) -> Member | None:
+        """The member who speaks; None for the registrar of this node."""
+        if stub.issuer == self._registrar:
+            return None
+        member = self._keyring.member(stub.issuer)
+        if member is None:
+            raise UnknownKid("this key belongs to no member of this node: ask the registrar to enrol you")
+        return member
+
+    def _check_edges(self, stub: Stub, facts: Facts) -> None:
+        check_edges(stub, facts.targets.get, registrar=self._registrar)
+        if stub.kind == Kind.RENEW:
+            for sid in stub.targets:
+                check_renewal(stub, listed_at=facts.listed_at[sid])
+
+    def _check_jti(self, stub: Stub, facts: Facts) -> None:
+        if stub.jti is None:
+            return
+        other = facts.jtis.get((stub.issuer, stub.jti))
+        if other is not None and other != stub.sid:
+            raise JtiConflict("this `jti` names another statement of yours: take a new one, or send the first again as it was")
+
+    def _check_quota(self, stub: Stub, facts: Facts) -> None:
+        member = self._keyring.member(stub.issuer)
+        if member is not None and facts.counts.get(stub.issuer, 0) >= member.mandate.quota_per_hour:
+            raise Quota(f"the mandate allows {member.mandate.quota_per_hour} statements an hour: send the rest later", retry_after_s=600)
+
+    def _hold_or_log(self, prepared: Prepared, stub: Stub, items: CheckedItems, facts: Facts) -> ToLog | ToHold:
+        if stub.kind == Kind.APPROVE:
+            return ToLog(prepared, stub, released=tuple(sid for sid in stub.targets if sid in facts.held))
+        # To say that a protected id is benign is no attack on it.
+        if any(self._protected(subject) for subject in items.subjects if subject not in items.guards):
+            return ToHold(prepared, stub, HeldReason.PROTECTED)
+        policy = self._keyring.policy_at()
+        if four_eyes_reason(items, policy) is not None:
+            return ToHold(prepared, stub, HeldReason.FOUR_EYES)
+        return ToLog(prepared, stub, HeldReason.NEEDS2 if stub.kind in policy.needs2 else None)
+
+
+def refuse_self_approval(approval: Stub, held: Held) -> None:
+    """Raises EdgeNotAuthorised if `approval` is by the key that signed what is held: the same key twice is no second pair of eyes."""
+    if approval.kid == held.kid:
+        raise EdgeNotAuthorised("the key that signed a statement cannot approve it: another key of the same issuer must")

@@ -1,0 +1,46 @@
+"""The access log: who consulted what and why, hash-chained, committed before the answer leaves (trust-and-ops DP-06, §1.7).
+
+Misses write nothing here. Hits of many concurrent callers share one commit: the first that arrives writes for all that wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from app.storage.audit import AuditEntry
+from app.storage.database import Database
+
+
+class AccessLog:
+    """Appends entries durably; `record` returns only after its commit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[Sequence[AuditEntry], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def record(self, entries: Sequence[AuditEntry]) -> None:
+        """Write `entries`; a crash before this returns means that no answer was sent."""
+        if not entries:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, done))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        await done
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                async with self._database.transaction() as tx:
+                    await tx.audit.append([entry for entries, _ in group for entry in entries])
+            except Exception as error:  # noqa: BLE001 — every waiter must learn that nothing was written
+                for _, done in group:
+                    if not done.done():
+                        done.set_exception(error)
+            else:
+                for _, done in group:
+                    if not done.done():
+                        done.set_result(None)

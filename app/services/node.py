@@ -1,0 +1,145 @@
+"""Node: all services of a running node in one frozen value; what api, web and cli hold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.domain.answer import Moment
+from app.domain.errors import CordonError
+from app.index.listings import ListingIndex
+from app.seal.keyring import Keyring
+from app.seal.roots import RootDocument
+from app.services.admit import Gate, OwnLog, check_entries
+from app.services.audit import AccessLog
+from app.services.consult import Consultation
+from app.services.guard import Guards
+from app.services.publish import Publisher
+from app.services.recognise import Recognition
+from app.services.screen import Screening
+from app.storage.database import Database
+
+log = logging.getLogger("cordon.node")
+
+HEARTBEAT_S = 30.0
+FOLLOW_S = 0.05
+REHASH_PAGE = 4_096
+REHASH_EVERY_S = 24 * 3_600.0
+HELD_FOR_MS = 14 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is (`cordon init` wrote it)."""
+
+    node_id: str
+    jurisdiction: str
+    name: str
+    origin: str
+    public_url: str
+    demonstration: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running node. `start` before use, `stop` after; `clock` gives milliseconds of wall time."""
+
+    identity: Identity
+    documents: tuple[RootDocument, ...]
+    database: Database
+    keyring: Keyring
+    index: ListingIndex
+    own_log: OwnLog
+    gate: Gate
+    screening: Screening
+    publisher: Publisher
+    consultation: Consultation
+    recognition: Recognition
+    guards: Guards
+    access_log: AccessLog
+    moment: Callable[[], Moment]
+    clock: Callable[[], int]
+    shares_database: bool
+    loops: list[asyncio.Task[None]]
+
+    async def start(self) -> None:
+        """Check the schema, load guards and index, open the gate, start the loops."""
+        await self.database.check_schema()
+        await self.guards.load()
+        await load_index(self.database, self.index, self.identity.origin)
+        await self.gate.start()
+        self._every(HEARTBEAT_S, self.gate.heartbeat)
+        self._every(REHASH_EVERY_S, self._rehash, at_once=True)
+        self._every(3_600.0, self._drop_old_held)
+        if self.shares_database:
+            self._every(FOLLOW_S, self._follow_database)
+
+    async def stop(self) -> None:
+        """Stop the loops, finish the batch at hand, close the database."""
+        for loop in self.loops:
+            loop.cancel()
+        await asyncio.gather(*self.loops, return_exceptions=True)
+        self.loops.clear()
+        await self.gate.stop()
+        await self.database.close()
+
+    def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+        async def run() -> None:
+            if not at_once:
+                await asyncio.sleep(pause_s)
+            while True:
+                try:
+                    await work()
+                except CordonError as error:
+                    log.warning("%s: %s", work.__name__, error.detail)
+                except Exception:
+                    log.exception("a loop stumbled and goes on")
+                await asyncio.sleep(pause_s)
+
+        self.loops.append(asyncio.create_task(run()))
+
+    async def _rehash(self) -> None:
+        """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""
+        size = self.own_log.size
+        for first in range(0, size, REHASH_PAGE):
+            async with self.database.reading() as tx:
+                try:
+                    await check_entries(tx, self.identity.origin, first, min(first + REHASH_PAGE, size))
+                except CordonError as error:
+                    self.gate.freeze(error)
+                    return
+            await asyncio.sleep(0.05)  # the disk belongs to the callers
+
+    async def _drop_old_held(self) -> None:
+        """What nobody approved within 14 days is dropped; its issuer sees it in /v1/held until then."""
+        async with self.database.transaction() as tx:
+            old = await tx.held.older_than(self.clock() - HELD_FOR_MS)
+            await tx.held.drop(*(one.sid for one in old))
+        for one in old:
+            log.warning("dropped a held statement of %s after 14 days without approval: %s", one.issuer, one.sid)
+
+    async def _follow_database(self) -> None:
+        """Another worker may have logged: move the index and the registry."""
+        async with self.database.reading() as tx:
+            head = await tx.log.head(self.identity.origin)
+        if head is not None and head.size != self.index.position:
+            await self.gate.follow()
+
+
+async def load_index(database: Database, index: ListingIndex, origin: str) -> None:
+    """Fill the index from storage, to the place of the head before the first row was read."""
+    async with database.reading() as tx:
+        head = await tx.log.head(origin)
+        position = head.size if head else 0
+        batch = []
+        async for listing in tx.subjects.live_listings():
+            batch.append(listing)
+            if len(batch) == 1_000:
+                index.replace((), batch)
+                batch = []
+                await asyncio.sleep(0)
+        index.replace((), batch)
+        index.replace((), (), [link async for link in tx.subjects.live_links()])
+    index.position = position

@@ -1,0 +1,134 @@
+"""Every value that an operator chooses, read once and frozen (schemas §6).
+
+Order: command-line flag > environment `CORDON_…` > `cordon.toml` > default. `CORDON_<NAME>_FILE` reads a value from a file (secrets).
+An unknown `CORDON_*` variable or key stops the start: a misspelt setting must not silently be a default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "CORDON_"
+# Read by the command line, not by the node.
+CLIENT_VARIABLES = frozenset({"CORDON_API_KEY", "CORDON_NODE", "CORDON_SHARED"})
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown or not usable; the text names it and says what would do."""
+
+
+class Settings(BaseSettings):
+    """The settings of one node. Times carry their unit in the name; `_S` seconds, `_MS` milliseconds, `_H` hours."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("var"), description="Keys (0600), database, anchor and journal of this node.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in DATA_DIR. Production: postgresql+psycopg://…")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes; more than one only on PostgreSQL.")
+    operations_bind: str = Field("", description="`host:port` for health and metrics alone; empty: on the main port.")
+    node_id: str = Field("", description="The host part of the log's origin; empty: as `cordon init` wrote it.")
+    jurisdiction: str = Field("", description="Two-letter code; empty: as `cordon init` wrote it.")
+    public_url: str = Field("http://127.0.0.1:8000", description="How others reach this node.")
+    metrics_token: str = Field("", description="Bearer token that may read /metrics from elsewhere than loopback.")
+    trusted_proxies: str = Field("", description="Comma-separated addresses whose X-Forwarded-For is believed.")
+    commit_window_ms: int = Field(20, ge=0, le=50, description="How long the sequencer gathers before it commits a batch.")
+    batch_max: int = Field(500, ge=1, le=500, description="Most statements in one commit.")
+    public_delay_h: int = Field(72, ge=0, description="Public delay of new rows, unless the policy statement says otherwise.")
+    log_public: bool = Field(True, description="Whether checkpoint, hash tiles and root chain are for all, or for key holders.")
+    protected_file: str = Field("", description="File of ids that must never be listed, one a line, read at start.")
+    anchor_file: str = Field("", description="Where the largest size and root ever signed are kept; empty: DATA_DIR/anchor.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+    docs: bool = Field(False, description="Whether /docs is served.")
+    rate_public_per_minute: int = Field(60, ge=1, description="Requests a minute of a caller without a key, per address.")
+    rate_client_per_minute: int = Field(600, ge=1, description="Requests a minute of an API key that names no quota of its own.")
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value not in ("debug", "info", "warning", "error"):
+            raise ValueError("log_level is debug, info, warning or error")
+        return value
+
+    @model_validator(mode="after")
+    def _one_writer_on_sqlite(self) -> Settings:
+        if self.workers > 1 and not self.database_url.startswith("postgresql"):
+            raise ValueError("more than one worker needs PostgreSQL: set CORDON_DATABASE_URL=postgresql+psycopg://… or CORDON_WORKERS=1")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` gathered: it knows the order, the `_FILE` rule and refuses unknown names."""
+        return (init_settings,)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database of this node: the one named, else SQLite in the data directory."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'cordon.sqlite3'}"
+
+    @property
+    def resolved_anchor(self) -> Path:
+        """Where the anchor stands."""
+        return Path(self.anchor_file) if self.anchor_file else self.data_dir / "anchor"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Private keys, each a file with mode 0600."""
+        return self.data_dir / "keys"
+
+
+def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] | None = None, toml: Path | None = None) -> Settings:
+    """Read the settings once. `flags` come from the command line (None values do not count). Raises SettingsError."""
+    env = dict(os.environ if environment is None else environment)
+    values: dict[str, Any] = {}
+    path = toml or Path(env.get("CORDON_DATA_DIR", str((flags or {}).get("data_dir") or "var"))) / "cordon.toml"
+    if path.is_file():
+        values.update({name.lower(): value for name, value in tomllib.loads(path.read_text("utf-8")).items()})
+    values.update(_from_environment(env))
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    known = set(Settings.model_fields)
+    unknown = sorted(set(values) - known)
+    if unknown:
+        names = ", ".join(PREFIX + name.upper() for name in unknown)
+        raise SettingsError(f"unknown setting {names}: docs/settings.md has the list (a misspelt name would silently be a default)")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{where}: {first['msg']}") from error
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in env.items():
+        if not name.startswith(PREFIX) or name in CLIENT_VARIABLES or value == "":
+            continue
+        key = name[len(PREFIX) :].lower()
+        if key.endswith("_file") and key[: -len("_file")] in Settings.model_fields and key not in Settings.model_fields:
+            found[key[: -len("_file")]] = _read_secret(name, Path(value))
+        else:
+            found[key] = value
+    return found
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{name}: cannot read {path}: {error.strerror}") from error
