@@ -16,7 +16,7 @@ from app.domain.registry import MemberClass
 from app.domain.statement import ohash_of
 from app.storage.events import read_packed, unpack_label
 from app.storage.records import Link
-from app.storage.sql import Query, Row, one_of
+from app.storage.sql import Query, Row, in_words, one_of
 from app.storage.tables import edge, item, link, registered, statement
 
 _S, _I, _K, _M, _E = statement.c, item.c, link.c, registered.c, edge.c
@@ -54,7 +54,7 @@ LINKS = select(_K.origin, _K.idx, _K.number, _S.sid, _S.issuer, _S.accepted_ms, 
 ANNOTATIONS = Query(
     select(_E.target, _S.kind, _S.sid, _S.origin, _S.issuer, _S.accepted_ms, _S.event, _S.context, _M["class"])
     .select_from(edge.join(statement, (_S.origin == _E.origin) & (_S.idx == _E.idx)).outerjoin(registered, _ISSUER))
-    .where(one_of(_E.target, "sids"), _S.kind.in_(sorted(map(str, ANNOTATION_KINDS))), _S.state == State.ACTIVE.value)
+    .where(one_of(_E.target, "sids"), in_words(_S.kind, ANNOTATION_KINDS), _S.state == State.ACTIVE.value)
     .order_by(_S.accepted_ms, _S.origin, _S.idx)
 )
 

@@ -16,7 +16,7 @@ from app.domain.claims import Kind
 from app.domain.folding import SECOND_KINDS, Event, State
 from app.storage.events import clean
 from app.storage.session import Session
-from app.storage.sql import Query, Row, insertion_if_absent
+from app.storage.sql import Query, Row, in_words, insertion_if_absent
 from app.storage.tables import control, edge, log_entry, registered, root_document, statement
 
 _S, _L, _E, _C, _R, _D = statement.c, log_entry.c, edge.c, control.c, registered.c, root_document.c
@@ -42,7 +42,7 @@ _SECOND = Query(
     .where(
         _C.origin == bindparam("origin"),
         _S.origin == bindparam("origin"),
-        _S.kind.in_(sorted(map(str, SECOND_KINDS))),
+        in_words(_S.kind, SECOND_KINDS),
         _S.idx >= bindparam("first"),
     )
     .order_by(_S.idx)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Table, bindparam, insert
+from sqlalchemy import Column, ColumnElement, Table, bindparam, insert, literal_column
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -59,6 +59,11 @@ def _one_of_sqlite(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(one_of, POSTGRESQL)
 def _one_of_postgresql(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{compiler.process(element.column, **kw)} = ANY({compiler.process(element.values, **kw)})"
+
+
+def in_words(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a column holds a word of a closed list; the words stand in the text, so that partial indexes with the same list serve."""
+    return column.in_([literal_column(f"'{word}'") for word in sorted(map(str, words))])
 
 
 @dataclass(frozen=True, slots=True)

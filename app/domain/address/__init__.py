@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .accounts import is_off_curve
 from .chains import CHAINS, read_chain
-from .kin import siblings
+from .kin import kin_keys, siblings
 from .model import WARNINGS, Chain, Sibling, Wallet, ton_friendly
 from .reading import read_canonical_wallet, read_wallet
 
@@ -22,6 +22,7 @@ __all__ = [
     "read_canonical_wallet",
     "read_chain",
     "read_wallet",
+    "kin_keys",
     "siblings",
     "ton_friendly",
 ]

@@ -32,6 +32,30 @@ def siblings(wallet: Wallet) -> tuple[Sibling, ...]:
     return tuple(Sibling(found, "same_key") for found in ids if found != wallet.id)
 
 
+def kin_keys(wallet: Wallet) -> tuple[bytes, ...]:
+    """Short keys that a wallet shares with its siblings: two wallets are kin if they have one in common.
+
+    The same relation as `siblings`, without writing any address: an index files a listed wallet under its keys, and finds
+    the kin of an asked one under his. The second key, where there is one, is the nested `3…` of a key hash.
+    """
+    payload = wallet.payload
+    if wallet.family in ("evm", "tron"):
+        return (b"a" + payload[-20:],)
+    if wallet.family in BY_FAMILY:
+        if len(payload) == 25:
+            return _key_hash(payload[3:23])
+        if len(payload) == 23:
+            return (b"s" + payload[2:22],)
+        return _key_hash(payload[2:]) if payload[:2] == b"\x00\x14" else (b"w" + payload,)
+    if wallet.family == "monero":
+        return (b"m" + payload[1:65],)
+    return ()
+
+
+def _key_hash(digest: bytes) -> tuple[bytes, ...]:
+    return b"h" + digest, b"s" + hash160(b"\x00\x14" + digest)
+
+
 def _of_script(script: bytes) -> Iterator[str]:
     if len(script) == 25:
         yield from _of_hash(script[3:23], KEY)
