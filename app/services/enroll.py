@@ -307,8 +307,9 @@ def founding_statements(data_dir: Path, *, now: int) -> list[str]:
 
 def member_claims(member: Member) -> dict[str, JsonValue]:
     """The claims of a `member` statement."""
+    kinds: list[JsonValue] = [*sorted(member.mandate.kinds)]
     mandate: dict[str, JsonValue] = {
-        "kinds": sorted(member.mandate.kinds),
+        "kinds": kinds,
         "categories": list(member.mandate.categories),
         "tlp_max": str(member.mandate.tlp_max),
         "quota_per_hour": member.mandate.quota_per_hour,
