@@ -1,0 +1,151 @@
+"""How a command reaches the gate: over HTTP when a node runs, in this process when the data directory is free.
+
+`--node URL` always means HTTP. Else the data directory decides: if another process holds its lock, that node is asked at the address
+it listens on; if nobody does, the node is built here, without a socket, for the length of the command. Both doors lead to the same gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.canonical import JsonValue
+from app.domain.errors import CordonError, NotFound, Unavailable
+from app.sdk.wire import SCREEN_MAX, Submitted
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Outcome = Submitted | CordonError
+Record = dict[str, JsonValue]
+
+
+class Door(Protocol):
+    """What commands ask of a node, wherever it runs."""
+
+    def origin(self) -> str:
+        """The origin of its log."""
+        ...
+
+    def submit(self, wires: Sequence[str]) -> Iterator[Outcome]:
+        """One outcome per statement, in order, as they come in."""
+        ...
+
+    def screen(self, items: Sequence[Mapping[str, JsonValue]]) -> list[Record]:
+        """One result per item {address, chain?, tag?, reference?} (schemas §4.2)."""
+        ...
+
+    def listings(self, issuer: str) -> Iterator[Record]:
+        """Records of the listings of a member, as far as this caller may see them, parts included."""
+        ...
+
+    def member(self, member_id: str) -> Record:
+        """A member with mandate and contact."""
+        ...
+
+    def member_claims(self, member_id: str) -> Record:
+        """What the registrar said of a member, keys included; NotFound if it is none."""
+        ...
+
+    def member_keys(self, member_id: str) -> list[Record]:
+        """Every key a member ever had, by log index and time."""
+        ...
+
+    def members(self) -> list[Record]:
+        """Every member."""
+        ...
+
+
+@contextmanager
+def open_door(
+    data_dir: Path, node: str | None, *, api_key: str | None = None, purpose: str | None = None, case: str | None = None
+) -> Iterator[Door]:
+    """The door to the node that the options name."""
+    url = node
+    if url is None and (data_dir / "node.json").exists():
+        from app.storage.keyfiles import DataDirLock
+
+        lock = DataDirLock(data_dir)
+        try:
+            lock.acquire()
+        except Unavailable:
+            url = listening(data_dir)
+        else:
+            try:
+                from app.cli.local import LocalDoor
+
+                with LocalDoor(data_dir) as door:
+                    yield door
+            finally:
+                lock.release()
+            return
+    from app.sdk.client import Client, Options
+
+    with Client(url or DEFAULT_URL, Options(api_key=api_key, purpose=purpose, case=case)) as client:
+        yield HttpDoor(client)
+
+
+def listening(data_dir: Path) -> str:
+    """Where the node that holds this directory listens, as `serve` wrote it down."""
+    try:
+        return (data_dir / "listening").read_text("utf-8").strip() or DEFAULT_URL
+    except FileNotFoundError:
+        return DEFAULT_URL
+
+
+class HttpDoor:
+    """A running node."""
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+
+    def origin(self) -> str:
+        return self._client.origin()
+
+    def submit(self, wires: Sequence[str]) -> Iterator[Outcome]:
+        return self._client.submit_many(wires)
+
+    def screen(self, items: Sequence[Mapping[str, JsonValue]]) -> list[Record]:
+        results: list[Record] = []
+        for start in range(0, len(items), SCREEN_MAX):
+            answer = self._client.screen_many(items[start : start + SCREEN_MAX])
+            found = answer.get("results")
+            results += [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        return results
+
+    def listings(self, issuer: str) -> Iterator[Record]:
+        for record in self._client.statements(issuer=issuer, kind="listing"):
+            sid = record.get("sid")
+            yield record if "parts" in record or not isinstance(sid, str) else self._client.statement(sid)
+
+    def member(self, member_id: str) -> Record:
+        return self._client.member(member_id)
+
+    def member_claims(self, member_id: str) -> Record:
+        index = self._client.member(member_id).get("since_index")
+        for brief in self._client.statements(kind="member"):
+            if brief.get("index") == index and isinstance(sid := brief.get("sid"), str):
+                stub = self._client.statement(sid).get("stub")
+                if isinstance(stub, dict) and stub.get("id") == member_id:
+                    return stub
+        raise NotFound(f"the node knows {member_id}, but does not show its member statement")
+
+    def member_keys(self, member_id: str) -> list[Record]:
+        return self._client.member_keys(member_id)
+
+    def members(self) -> list[Record]:
+        return list(self._client.members())
+
+
+class _Client(Protocol):
+    """The part of `sdk.client.Client` that is used here: named so that a local command need not load the HTTP library."""
+
+    def origin(self) -> str: ...
+    def submit_many(self, wires: Sequence[str]) -> Iterator[Outcome]: ...
+    def screen_many(self, items: Sequence[Mapping[str, JsonValue]]) -> Record: ...
+    def statements(self, *, issuer: str | None = None, kind: str | None = None) -> Iterator[Record]: ...
+    def statement(self, sid: str) -> Record: ...
+    def member(self, member_id: str) -> Record: ...
+    def member_keys(self, member_id: str) -> list[Record]: ...
+    def members(self) -> Iterator[Record]: ...

@@ -1,0 +1,41 @@
+"""`cordon freeze`: the emergency brake. The log takes and signs nothing more; lookups go on."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from app.cli.console import DEFAULT_DATA_DIR, DONE, Console, DataDir, JsonFlag
+
+FROZEN = "frozen"
+
+
+def freeze(
+    reason: Annotated[
+        str, typer.Option(help="Why, for those who are refused and for those who come after you.")
+    ] = "stopped by the operator",
+    lift: Annotated[bool, typer.Option("--lift", help="Take the brake off again.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: JsonFlag = False,
+) -> int:
+    """Stop all signing at once, in a running node within a second; `--lift` ends it."""
+    from app.cli.local import with_rows
+    from app.storage.database import Transaction
+
+    text = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {reason}"
+
+    async def work(tx: Transaction) -> None:
+        if lift:
+            await tx.meta.drop(FROZEN)
+        else:
+            await tx.meta.set(FROZEN, text.encode("utf-8"))
+
+    with_rows(data_dir, work)
+    console = Console(as_json)
+    console.document({"frozen": not lift, "reason": None if lift else reason})
+    console.say(
+        "The log signs again." if lift else f"The log takes and signs nothing more ({reason}). Lookups go on. cordon freeze --lift ends it."
+    )
+    return DONE

@@ -1,0 +1,171 @@
+"""`cordon fsck`: every entry re-hashed, every part held against its digest, the access log walked (protocol §3.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.console import DEFAULT_DATA_DIR, DONE, REFUSED, Console, DataDir, JsonFlag, Tick, plain
+from app.domain.canonical import JsonValue
+from app.domain.errors import CordonError
+
+if TYPE_CHECKING:
+    from app.storage.database import Database
+
+_STRIDE = 1024
+
+
+@dataclass(slots=True)
+class Health:
+    """What a check found; `faults` name the entry or row and say what to do."""
+
+    origin: str
+    size: int = 0
+    entries: int = 0
+    parts: int = 0
+    erased: int = 0
+    access_rows: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def words(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        return {
+            "origin": self.origin,
+            "size": self.size,
+            "entries": self.entries,
+            "parts": self.parts,
+            "erased_parts": self.erased,
+            "access_rows": self.access_rows,
+            "faults": list(self.faults),
+            "sound": not self.faults,
+        }
+
+
+def fsck(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: JsonFlag = False) -> int:
+    """Check the whole database of a node, running or not; nothing is changed."""
+    console = Console(as_json)
+    health = examine_directory(data_dir, console)
+    console.document(health.words())
+    for fault in health.faults:
+        console.note(f"fault: {plain(fault)}")
+    console.say(
+        f"{health.origin}: {health.entries} entries re-hashed under the signed root, {health.parts} parts held against their digests, "
+        f"{health.access_rows} rows of the access log: " + ("sound." if not health.faults else f"{len(health.faults)} faults.")
+    )
+    return REFUSED if health.faults else DONE
+
+
+def examine_directory(data_dir: Path, console: Console) -> Health:
+    """Examine the database that a data directory names."""
+    from app.cli.local import settings_of
+    from app.services.enroll import read_node_file
+
+    settings = settings_of(data_dir)
+    return examine_url(settings.resolved_database_url, read_node_file(data_dir).origin, settings.resolved_anchor, console)
+
+
+def examine_url(url: str, origin: str, anchor: Path, console: Console) -> Health:
+    """Examine one database."""
+    import asyncio
+
+    from app.storage.database import Database
+
+    async def run() -> Health:
+        database = Database(url, pool_size=1, checkpoints=False)
+        try:
+            await database.check_schema()
+            return await _examine(database, origin, anchor, console)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _examine(database: Database, origin: str, anchor: Path, console: Console) -> Health:
+    health = Health(origin)
+    async with database.reading() as tx:
+        head = await tx.log.head(origin)
+    if head is None:
+        health.faults.append(f"the database holds no log {origin}: is it the database of this data directory?")
+        return health
+    health.size = head.size
+    with console.progress("re-hashing", head.size) as bar:
+        await _check_log(database, origin, head.size, health, bar)
+    with console.progress("parts", head.size) as bar:
+        await _check_parts(database, origin, head.size, health, bar)
+    await _check_anchor(database, origin, head.size, health, anchor)
+    try:
+        async with database.reading() as tx:
+            health.access_rows = (await tx.audit.verify()).size
+    except CordonError as error:
+        health.faults.append(error.detail)
+    return health
+
+
+async def _check_log(database: Database, origin: str, size: int, health: Health, bar: Tick) -> None:
+    """The tree from the entries themselves: nothing that is stored about it is believed."""
+    from app.domain.merkle import Frontier, leaf_hash
+
+    frontier = Frontier()
+    for first in range(0, size, _STRIDE):
+        async with database.reading() as tx:
+            entries = await tx.log.entries(origin, first, min(first + _STRIDE, size))
+            head = await tx.log.head(origin)
+        hashes = []
+        for at, entry in enumerate(entries, first):
+            computed = leaf_hash(entry.entry)
+            if entry.index != at:
+                health.faults.append(f"entry {at} of {origin} is missing: restore it from a backup or a mirror")
+                return
+            if computed != entry.leaf:
+                health.faults.append(f"entry {at} of {origin} does not hash to its leaf: restore it from a backup or a mirror")
+            hashes.append(computed)
+        frontier = frontier.append(hashes)
+        health.entries += len(entries)
+        bar.advance(len(entries))
+    async with database.reading() as tx:
+        head = await tx.log.head(origin)
+    if health.entries != size:
+        health.faults.append(f"{origin} has {health.entries} of {size} entries: restore the rest from a backup or a mirror")
+    elif not health.faults and head is not None and head.size == size and frontier.root() != head.root:
+        health.faults.append(f"the entries of {origin} give another root than the stored head: sign nothing, compare with a mirror")
+
+
+async def _check_parts(database: Database, origin: str, size: int, health: Health, bar: Tick) -> None:
+    from app.seal.disclosure import digest_of
+
+    for first in range(0, size, _STRIDE):
+        async with database.reading() as tx:
+            parts = await tx.statements.parts_of(origin, range(first, min(first + _STRIDE, size)))
+        for part in parts:
+            health.parts += 1
+            if part.disclosure is None:
+                health.erased += 1
+            elif digest_of(part.disclosure) != part.digest:
+                health.faults.append(f"{part.name} of entry {part.index} does not fit its signed digest: restore it from a backup")
+        bar.advance(min(_STRIDE, size - first))
+
+
+async def _check_anchor(database: Database, origin: str, size: int, health: Health, anchor: Path) -> None:
+    from app.domain.merkle import root_at
+    from app.domain.tiles import TileReader, needed_for_root
+    from app.storage.anchor import AnchorFile
+
+    try:
+        anchored = AnchorFile(anchor).read()
+        if anchored is None or anchored.origin != origin:
+            return
+        if anchored.size > size:
+            health.faults.append(
+                f"{size} entries are here, but a tree of {anchored.size} was signed: this is an older backup; the node will not sign"
+            )
+            return
+        async with database.reading() as tx:
+            tiles = await tx.log.read_tiles(origin, needed_for_root(anchored.size))
+        if anchored.size and root_at(anchored.size, TileReader(lambda level, index: tiles[level, index])) != anchored.root:
+            health.faults.append(f"the tree of {anchored.size} entries has another root than the one signed: this is another history")
+    except CordonError as error:
+        health.faults.append(error.detail)
+    except KeyError as error:
+        health.faults.append(f"tile {error.args[0]} of {origin} is missing: restore it from a backup")
