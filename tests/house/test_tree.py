@@ -38,7 +38,7 @@ MACHINE = re.compile(
         for first, second in (
             ("/wor", r"k/(?:main|shared|steering|\.library)"),
             ("/opt", "/(?:wheels|pypi)"),
-            ("/roo", r"t/"),
+            ("/roo", r"t/\."),
             ("/tm", "p/bash_jobs"),
             ("/hom", r"e/[a-z]"),
             ("/User", r"s/[A-Za-z]"),
