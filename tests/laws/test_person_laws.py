@@ -10,61 +10,14 @@ from hypothesis import strategies as st
 
 from app.domain.errors import CordonError, ProtectedPerson
 from app.domain.items import check_items
-from app.domain.labels import Label, Tlp
-from app.domain.registry import Mandate, Member, MemberClass, Policy
-from app.domain.statement import Disclosure, Kind, Stub
+from app.domain.registry import Policy
 from app.domain.vocabulary import lists
+from tests.domain.item_material import CONTEXT, ENTITY, SCREEN, WALLET, changed, disclosures, member, stub
 
-MEMBER = Member(
-    id="de.bka",
-    name="BKA",
-    member_class=MemberClass.AGENCY,
-    mandate=Mandate(kinds=frozenset(Kind), categories=("fraud",), tlp_max=Tlp.RED, persons=True),
-    keys=(),
-)
-STUB = Stub(
-    issuer="de.bka",
-    origin="de.example/log",
-    kind="listing",
-    kid="de.bka#1",
-    sid="s",
-    issued_at=1_790_000_000,
-    expires_at=1_790_086_400,
-    label=Label(Tlp.GREEN),
-    parts={part: Label(Tlp.GREEN) for part in ("core", "ctx", "pii")},
-    targets=(),
-    jti=None,
-    handling=(),
-    licence=None,
-    must=(),
-    digests=(),
-    claims={},
-)
-WALLET: dict[str, Any] = {
-    "type": "wallet",
-    "id": "eip155:0:0xd88e9f990b10ce19fdc482fb21fde2f46d9ba24b",
-    "typologies": ["fraud.investment"],
-    "roles": ["collection"],
-    "severity": 3,
-    "basis": "authority_data",
-    "reliability": "B",
-    "credibility": 2,
-    "status": "suspected",
-    "action": "review",
-}
-CONTEXT: dict[str, Any] = {
-    "type": "context",
-    "purpose": "fraud_prevention",
-    "legal_basis": {"instrument": "criminal_investigation"},
-    "assertion": "assessment",
-    "evidence_standard": "reasonable_grounds",
-    "evidence": [{"sha256": "ab" * 32, "kind": "victim_statement", "held_by": "issuer"}],
-    "review_by": "2027-03-01",
-    "redress": {"contact": "redress desk", "route": "direct"},
-    "neutrality": True,
-    "coercion_screen": {"result": "none_found", "role": "operator", "assessed_at": "2026-09-01", "indicators": []},
-}
-DESIGNATION = {"authority": "US Treasury", "programme": "CYBER2", "measure": "asset_freeze", "date": "2026-01-05", "reference": "SDN 1"}
+MEMBER = member(persons=True)
+STUB = stub()
+SCREENED = changed(CONTEXT, coercion_screen=SCREEN)
+DESIGNATION = ENTITY["designations"][0]
 ALLOWED = ("convicted", "charged", "suspect", "designated")
 
 texts = st.text(max_size=12)
@@ -82,12 +35,7 @@ json_values = st.recursive(
 
 
 def accept(**parts: list[Any]) -> None:
-    disclosures = [
-        Disclosure("", "", "", f"{part}.{number}", part, number, value)
-        for part, values in parts.items()
-        for number, value in enumerate(values)
-    ]
-    check_items(STUB, disclosures, member=MEMBER, policy=Policy())
+    check_items(STUB, disclosures(**parts), member=MEMBER, policy=Policy())
 
 
 def persons_in(value: Any) -> list[dict[str, Any]]:
@@ -115,10 +63,10 @@ def test_only_four_statuses_are_ever_accepted(status: Any, designated: bool) -> 
         person["designations"] = [DESIGNATION]
     good = isinstance(status, str) and status in ALLOWED and (status != "designated" or designated)
     if good:
-        accept(core=[WALLET, CONTEXT], pii=[person])
+        accept(core=[WALLET, SCREENED], pii=[person])
     else:
         with pytest.raises(CordonError) as caught:
-            accept(core=[WALLET, CONTEXT], pii=[person])
+            accept(core=[WALLET, SCREENED], pii=[person])
         if isinstance(status, str):
             assert isinstance(caught.value, ProtectedPerson)
 
@@ -134,7 +82,7 @@ def test_only_four_statuses_are_ever_accepted(status: Any, designated: bool) -> 
 def test_no_accepted_statement_holds_a_person_of_another_status(pii: list[Any]) -> None:
     """Whatever shape `pii` has: if it is accepted, every person in it, at any depth, has one of the four statuses."""
     try:
-        accept(core=[WALLET, CONTEXT], pii=pii)
+        accept(core=[WALLET, SCREENED], pii=pii)
     except CordonError:
         return
     for person in persons_in(pii):
@@ -153,11 +101,11 @@ def test_a_forbidden_name_is_refused_at_any_depth(path: list[Any], name: str, va
     for step in reversed(path):
         buried = [buried] if step == 0 else {step: buried}
     extra = buried if isinstance(buried, dict) else {"list": buried}
-    parts: dict[str, list[Any]] = {"core": [WALLET, CONTEXT]}
+    parts: dict[str, list[Any]] = {"core": [WALLET, SCREENED]}
     if place == "wallet":
-        parts["core"] = [{**WALLET, **extra}, CONTEXT]
+        parts["core"] = [{**WALLET, **extra}, SCREENED]
     elif place == "context":
-        parts["core"] = [WALLET, {**CONTEXT, **extra}]
+        parts["core"] = [WALLET, {**SCREENED, **extra}]
     else:
         parts[place] = [extra]
     with pytest.raises(CordonError):
@@ -169,7 +117,7 @@ def test_nothing_accepted_carries_a_forbidden_name_or_a_person_outside_pii(extra
     """Random unknown members: kept if harmless, never kept if not."""
     item = {**extra, **WALLET}
     try:
-        accept(core=[item, CONTEXT])
+        accept(core=[item, SCREENED])
     except CordonError:
         return
     assert names_in(item).isdisjoint(lists.FORBIDDEN_MEMBERS)
