@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.domain.answer import Moment
-from app.domain.errors import CordonError
+from app.domain.errors import CordonError, LogFrozen
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
@@ -24,6 +24,8 @@ from app.storage.database import Database
 log = logging.getLogger("cordon.node")
 
 HEARTBEAT_S = 30.0
+BRAKE = "frozen"  # the value that `cordon freeze` sets
+BRAKE_S = 1.0
 FOLLOW_S = 0.05
 REHASH_PAGE = 4_096
 REHASH_EVERY_S = 24 * 3_600.0
@@ -70,6 +72,8 @@ class Node:
         await self.guards.load()
         await load_index(self.database, self.index, self.identity.origin)
         await self.gate.start()
+        await self._obey_brake()
+        self._every(BRAKE_S, self._obey_brake)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)
         self._every(3_600.0, self._drop_old_held)
@@ -99,6 +103,12 @@ class Node:
                 await asyncio.sleep(pause_s)
 
         self.loops.append(asyncio.create_task(run()))
+
+    async def _obey_brake(self) -> None:
+        """`cordon freeze` stops every worker within a second; what it stopped signs again after a restart without the brake."""
+        said = await self.database.quick.meta.get(BRAKE)
+        if said is not None and self.gate.frozen is None:
+            self.gate.freeze(LogFrozen(f"stopped by the operator: {said.decode('utf-8', 'replace')}"))
 
     async def _rehash(self) -> None:
         """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""
