@@ -9,8 +9,6 @@ import typer
 
 from app.cli.console import DEFAULT_DATA_DIR, DONE, Console, DataDir, JsonFlag
 
-FROZEN = "frozen"
-
 
 def freeze(
     reason: Annotated[
@@ -20,22 +18,23 @@ def freeze(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: JsonFlag = False,
 ) -> int:
-    """Stop all signing at once, in a running node within a second; `--lift` ends it."""
+    """Stop all signing, in a running node within a second; `--lift` and a restart end it."""
     from app.cli.local import with_rows
+    from app.services.node import BRAKE
     from app.storage.database import Transaction
 
     text = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {reason}"
 
     async def work(tx: Transaction) -> None:
         if lift:
-            await tx.meta.drop(FROZEN)
+            await tx.meta.drop(BRAKE)
         else:
-            await tx.meta.set(FROZEN, text.encode("utf-8"))
+            await tx.meta.set(BRAKE, text.encode("utf-8"))
 
     with_rows(data_dir, work)
     console = Console(as_json)
     console.document({"frozen": not lift, "reason": None if lift else reason})
     console.say(
-        "The log signs again." if lift else f"The log takes and signs nothing more ({reason}). Lookups go on. cordon freeze --lift ends it."
+        "The brake is off; a running node signs again after its next start." if lift else f"The log takes and signs nothing more ({reason}). Lookups go on. cordon freeze --lift ends it."
     )
     return DONE

@@ -134,17 +134,17 @@ def drafts_of(rows: Iterable[Row], terms: Terms, agency: Agency, *, per_statemen
     ]
 
 
-def report_rows(console: Console, rows: Sequence[Row], verdicts: Mapping[int, Record]) -> None:
-    """One line per row. `verdicts` (by position) come from the node; without them a row is only `valid`."""
+def report_rows(console: Console, rows: Sequence[Row], verdicts: Mapping[int, Record]) -> Record:
+    """One line per row; how many rows ended how. `verdicts` (by position) come from the node; without them a row is only `valid`."""
     records = [{**_row_words(row), **verdicts.get(at, {})} for at, row in enumerate(rows)]
     if console.as_json:
         console.rows(records, ())
-        return
-    for record in records:
+    for record in records if not console.as_json else ():
         subject = f"{record['id']} " if record.get("id") else ""
         console.say(
             f"{plain(record['file'])}:{record['row']}: {record['verdict']:<10} {plain(subject)}{plain(record.get('detail') or '')}".rstrip()
         )
+    return _counted(str(record["verdict"]) for record in records)
 
 
 Record = dict[str, JsonValue]
@@ -197,11 +197,14 @@ def _verdict(result: Record, member: str) -> Record:
 
 def count_rows(rows: Iterable[Row]) -> Record:
     """How many rows ended how."""
-    counts: Record = {}
-    for row in rows:
-        verdict = str(_row_words(row)["verdict"])
-        counts[verdict] = int(str(counts.get(verdict, 0))) + 1
-    return counts
+    return _counted(str(_row_words(row)["verdict"]) for row in rows)
+
+
+def _counted(words: Iterable[str]) -> Record:
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    return {**counts}
 
 
 # --- signing and sending -----------------------------------------------------------------------------------------------

@@ -128,7 +128,6 @@ def report(console: Console, rows: list[Row], door: Door, member: str) -> int:
     except CordonError as error:
         console.note(f"the node was not asked who lists or protects what: {error.detail}")
         verdicts = {}
-    report_rows(console, rows, verdicts)
-    counts = count_rows(rows)
+    counts = report_rows(console, rows, verdicts)
     console.say("Nothing was signed. " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) + ".")
     return REFUSED if fail_on_faults(rows) else DONE

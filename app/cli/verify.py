@@ -110,7 +110,7 @@ def _sentence(record: dict[str, JsonValue]) -> str:
     if record["valid"] is True:
         return (
             f"VALID    {record['file']}: {record['kind']} by {record['issuer']} stands at index {record['index']} of {record['origin']}, "
-            f"accepted {record['accepted_at']} ({record['disclosed']} items disclosed, issuer's signature {record['signature']})"
+            f"accepted {record['accepted_at']} ({record['disclosed']} disclosures fit, {record['withheld']} withheld; issuer's signature checked {'here' if record['signature'] == 'verified' else 'by the log'})"
         )
     error = record["error"]
     detail = error.get("detail") if isinstance(error, dict) else ""

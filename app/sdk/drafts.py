@@ -209,7 +209,7 @@ class Journal:
 
 def _write_durably(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="ascii", newline="") as file:
+    with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
