@@ -95,7 +95,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
         gate=gate,
         screening=screening,
         publisher=Publisher(database, identity.origin),
-        consultation=Consultation(database, keyring, screening, moment=moment),
+        consultation=Consultation(database, keyring, find=screening.find, moment=moment),
         recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),
         guards=guards,
         access_log=access_log,

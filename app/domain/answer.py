@@ -81,6 +81,23 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One declared link between two ids, with what the fold says of the listing that declares it."""
+
+    origin: str
+    index: int
+    number: int
+    sid: str
+    issuer: str
+    label: Label
+    core_label: Label
+    accepted_ms: int
+    expires_at: int
+    state: str
+    item: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """When and under which local policy an answer is given. `own_country` decides whose guards protect (schemas §2, rule 3)."""
 
@@ -121,6 +138,17 @@ def is_held_back(item: Mapping[str, JsonValue], accepted_ms: int, reader: Reader
     if isinstance(embargo, str):
         return epoch_ms(embargo) > moment.now_ms
     return accepted_ms + moment.public_delay_ms > moment.now_ms
+
+
+def sees_link(link: Link, reader: Reader, moment: Moment) -> bool:
+    """Whether a declared link exists for the reader: live, of a listing he may see, and not held back."""
+    if link.state != "active" or link.expires_at <= moment.now_s:
+        return False
+    if is_own(link.issuer, reader):
+        return True
+    reader_then = reader.at(link.index)
+    open_to = can_read(link.label, reader_then) and can_read(link.core_label, reader_then)
+    return open_to and not is_held_back(link.item, link.accepted_ms, reader, moment)
 
 
 def visible(listings: Iterable[Listing], reader: Reader, moment: Moment) -> list[Listing]:
@@ -167,7 +195,7 @@ def _binding_stage(disputes: Sequence[Annotation]) -> str | None:
     return max(stages, key=lambda d: d.accepted_ms).stage if stages else None
 
 
-def suggested_action(listing: Listing, state: str, reader: Reader, moment: Moment) -> str:
+def suggested_action(listing: Listing, state: str, moment: Moment) -> str:
     """The issuer's suggestion, lowered to `review` by an open dispute, an overdue review or NO-AUTOMATED-ACTION.
 
     An unexpired court order or FIU suspension outweighs a dispute (trust-and-ops DR-2).
@@ -212,7 +240,7 @@ def statement_words(listing: Listing, reader: Reader, moment: Moment) -> dict[st
         "reliability": item.get("reliability"),
         "credibility": item.get("credibility"),
         "status": item.get("status"),
-        "suggested_action": suggested_action(listing, state, reader, moment),
+        "suggested_action": suggested_action(listing, state, moment),
         "assertion": context.get("assertion"),
         "evidence_standard": context.get("evidence_standard"),
         "instrument": basis.get("instrument") if isinstance(basis, dict) else None,

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.domain.address import Wallet, kin_keys, read_canonical_wallet
-from app.domain.answer import Listing
+from app.domain.answer import Link, Listing
 from app.domain.errors import InvalidAddress
-from app.storage.records import Link
 
 
 class ListingIndex:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.address import Wallet, siblings
 from app.domain.answer import (
+    Finding,
+    Link,
     Listing,
     Match,
     Moment,
@@ -18,6 +20,7 @@ from app.domain.answer import (
     is_held_back,
     is_own,
     is_public,
+    sees_link,
     shown_state,
     statement_words,
     visible,
@@ -29,21 +32,24 @@ from app.domain.identifiers import Indicator, describe, read_id, read_subject
 from app.domain.labels import Label, Reader, can_read
 from app.domain.permission import Caller
 from app.seal.keyring import KeyRecord, Keyring
-from app.services.screen import Screening, sees_link
 from app.storage.database import Database, Transaction
-from app.storage.records import Link, PartRow, StatementRecord, Stored
+from app.storage.records import PartRow, StatementRecord, Stored
 from app.storage.words import words_of
 
 _STATE_WORDS = {"inert": "inert", "waiting": "held"}
 
 
+Find = Callable[[Wallet | Indicator, Reader, Moment], Finding]
+
+
 class Consultation:
     """Records for one reader at the moment the clock tells."""
 
-    def __init__(self, database: Database, keyring: Keyring, screening: Screening, *, moment: Callable[[], Moment]) -> None:
+    def __init__(self, database: Database, keyring: Keyring, *, find: Find, moment: Callable[[], Moment]) -> None:
+        """`find`: what screening says of a subject, so that a record and a lookup never disagree."""
         self._database = database
         self._keyring = keyring
-        self._screening = screening
+        self._find = find
         self._moment = moment
 
     # --- statements ----------------------------------------------------------------------------------------------
@@ -180,7 +186,7 @@ class Consultation:
         siblings_words: list[JsonValue] = []
         for sibling in siblings(subject):
             other = read_subject(sibling.id)
-            match = self._screening.find(other, reader, moment).match
+            match = self._find(other, reader, moment).match
             siblings_words.append({"id": sibling.id, "relation": str(sibling.relation), "match": str(match)})
         head: dict[str, JsonValue] = {"id": subject.id, "family": subject.family, "chain": subject.chain, "address": subject.display}
         return {**head, **await self._subject_words(subject, reader, moment), "siblings": siblings_words}
@@ -192,7 +198,7 @@ class Consultation:
         return {**head, **await self._subject_words(subject, reader, self._moment())}
 
     async def _subject_words(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> dict[str, JsonValue]:
-        finding = self._screening.find(subject, reader, moment)
+        finding = self._find(subject, reader, moment)
         async with self._database.reading() as tx:
             listings = visible(await tx.subjects.listings([subject.id]), reader, moment)
             links = await tx.subjects.links_of(subject.id)
@@ -263,7 +269,7 @@ class Consultation:
             read_as = "name" if error.code in ("alphabet", "length", "unknown_chain") else f"not readable: {error.code}"
         else:
             read_as = describe(subject)
-            match = self._screening.find(subject, reader, moment).match
+            match = self._find(subject, reader, moment).match
             kind = "wallet" if isinstance(subject, Wallet) else "indicator"
             items.append({"type": kind, "id": subject.id, "label": subject.display, "match": str(match), "score": 100, "why": "exact"})
         if not items:

@@ -21,16 +21,14 @@ from app.domain.answer import (
     find,
     finding_words,
     instant_text,
-    is_held_back,
-    is_own,
+    sees_link,
 )
 from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
-from app.domain.labels import Reader, can_read
+from app.domain.labels import Reader
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
-from app.storage.records import Link
 
 # What a declared link makes of its two ends in an answer; the other relations (controls, hosts, advertises …) are for records.
 _LINK_RELATIONS = {
@@ -130,17 +128,6 @@ class Screening:
         if not isinstance(subject, Wallet):
             return related
         return [Related(i, Relation.SAME_KEY, self._index.find(i)) for i in self._index.same_key(subject)] + related
-
-
-def sees_link(link: Link, reader: Reader, moment: Moment) -> bool:
-    """Whether a declared link exists for the reader: live, of a listing he may see, and not held back."""
-    if link.state != "active" or link.expires_at <= moment.now_s:
-        return False
-    if is_own(link.issuer, reader):
-        return True
-    reader_then = reader.at(link.index)
-    open_to = can_read(link.label, reader_then) and can_read(link.core_label, reader_then)
-    return open_to and not is_held_back(link.item, link.accepted_ms, reader, moment)
 
 
 def _invalid() -> dict[str, JsonValue]:

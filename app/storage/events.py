@@ -54,7 +54,8 @@ def _rare(event: Event) -> dict[str, Any]:
         "b": event.branch,
         "bad": event.bad,
     }
-    return {name: value for name, value in every.items() if value not in (None, (), False)}
+    # By identity: an index of 0 says something, and equals False.
+    return {name: value for name, value in every.items() if value is not None and value is not False and value != ()}
 
 
 def read_packed(event: bytes) -> dict[str, Any]:

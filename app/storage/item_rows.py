@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import orjson
+
 from app.domain.answer import epoch_ms
-from app.domain.canonical import JsonValue, write_json
+from app.domain.canonical import JsonValue
 from app.storage.words import tag, words_of
 
 FREEZE = "freeze"
@@ -40,7 +42,7 @@ class ItemRow:
     def of(cls, origin: str, index: int, number: int, value: Mapping[str, JsonValue]) -> Self:
         """An item of a listing (wallet, indicator, entity, link) that the gate has checked."""
         kind = str(value["type"])
-        body = write_json(value)
+        body = orjson.dumps(value)
         if kind == LINK:
             return cls(origin, index, number, str(value["from"]), kind, body, other=str(value["to"]))
         words = tuple(sorted(set(_words(value)))) if kind == "entity" else ()

@@ -9,13 +9,12 @@ import orjson
 from sqlalchemy import exists, select
 from sqlalchemy.sql import literal
 
-from app.domain.answer import Annotation, Listing
+from app.domain.answer import Annotation, Link, Listing
 from app.domain.folding import ANNOTATION_KINDS, State
 from app.domain.labels import Label, at_least_as_visible
 from app.domain.registry import MemberClass
 from app.domain.statement import ohash_of
 from app.storage.events import read_packed, unpack_label
-from app.storage.records import Link
 from app.storage.sql import Query, Row, in_words, one_of
 from app.storage.tables import edge, item, link, registered, statement
 

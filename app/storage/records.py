@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.canonical import JsonValue
 from app.domain.folding import Event, ShownState, State
 from app.domain.labels import Label
 
@@ -74,20 +72,3 @@ class StatementRecord:
     issued_at: int
     parts: tuple[PartRow, ...]
     edges: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One declared link between two ids, with what the fold says of the listing that declares it."""
-
-    origin: str
-    index: int
-    number: int
-    sid: str
-    issuer: str
-    label: Label
-    core_label: Label
-    accepted_ms: int
-    expires_at: int
-    state: str
-    item: Mapping[str, JsonValue]

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from sqlalchemy import Table, bindparam, delete, or_, select, tuple_, update
 
-from app.domain.answer import Listing
+from app.domain.answer import Link, Listing
 from app.domain.folding import State
 from app.storage.item_rows import FREEZE, LINK, ItemRow
 from app.storage.listing_rows import ANNOTATIONS, JOINED, LINKS, LISTINGS, annotations_by_target, read_link, read_listing
-from app.storage.records import Link
 from app.storage.session import Session
 from app.storage.sql import Query, Row, insertion_if_absent, one_of
 from app.storage.tables import entity_word, frozen, item, link, statement

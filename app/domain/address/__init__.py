@@ -19,10 +19,10 @@ __all__ = [
     "Sibling",
     "Wallet",
     "is_off_curve",
+    "kin_keys",
     "read_canonical_wallet",
     "read_chain",
     "read_wallet",
-    "kin_keys",
     "siblings",
     "ton_friendly",
 ]

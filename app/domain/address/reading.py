@@ -187,7 +187,7 @@ def _detect(text: str) -> Wallet:
     if length in (40, 42):
         return _of_40_or_42(text, length)
     if length == 48 and ton.is_friendly(text):
-        return _ton_or_ss58(text)
+        return ton.read(text)
     if first == "r" and length <= 36:
         return accounts.read_xrp(text)
     if 50 <= length <= 75 and first in "GMCS" and text.isupper():
@@ -201,22 +201,23 @@ def _short_base58(text: str) -> Wallet:
     raw = _decoded(text)
     if len(raw) == 25 and raw[0] == 0x41:
         return evm.tron_of(text, raw)
-    if len(raw) == 32:
-        return accounts.solana_of(text, raw)
-    return bip122.read_versioned(text, raw)
+    if len(raw) < 32:
+        return bip122.read_versioned(text, raw)
+    return _of_account(text, raw)
 
 
 def _long_base58(text: str) -> Wallet:
     length = len(text)
     if length < 25 or length > 120:
         raise invalid("length", f"{length} characters: no address that is read here has so few or so many")
-    if length in (46, 47) and text[0] in "XT":
-        try:
-            return accounts.read_xrp(text)
-        except InvalidAddress as error:
-            if error.code not in ("checksum", "length"):
-                raise
-    raw = _decoded(text)
+    if length in (46, 47) and text[0] in "XT" and accounts.is_x_address(text):
+        # A few SS58 texts open alike; they are read when Polkadot is named, since two bytes of checksum are no proof here.
+        return accounts.read_xrp(text)
+    return _of_account(text, _decoded(text))
+
+
+def _of_account(text: str, raw: bytes) -> Wallet:
+    """Of what decodes to 32 bytes or more, the length and the first bytes tell which chain it is."""
     if len(raw) in (35, 36):
         return accounts.ss58_of(text, raw)
     if raw[:3] == b"\x82\xd8\x18":
@@ -245,16 +246,6 @@ def _of_40_or_42(text: str, length: int) -> Wallet:
     if text[0] in "qpzrQPZR":
         return bip122.read_cash(text)
     return evm.read_tron(text) if text[:2] == "41" else _long_base58(text)
-
-
-def _ton_or_ss58(text: str) -> Wallet:
-    try:
-        return ton.read(text)
-    except InvalidAddress as error:
-        try:
-            return accounts.read_polkadot(text)
-        except InvalidAddress:
-            raise error from None
 
 
 # --- what stands beside the id --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.domain.answer import Listing
+from app.domain.answer import Link, Listing
 from app.domain.canonical import write_json
 from app.domain.folding import ANNOTATION_KINDS, Event, Folded, Key, OriginState, ShownState, State, fold
 from app.domain.folding_scope import Gathering, affected
@@ -22,7 +22,7 @@ from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
 from app.storage.database import Transaction
 from app.storage.log import Head, LogEntry
-from app.storage.records import Link, PartRow, StatementRow
+from app.storage.records import PartRow, StatementRow
 from app.storage.subjects import ItemRow
 
 _WAITING = ShownState(State.WAITING)
@@ -111,8 +111,57 @@ async def project(tx: Transaction, batch: Batch, *, keyring: Keyring, grown: Gro
     refolded, erased = await _refold(tx, batch, keyring)
     await tx.registry.refresh(batch.origin, [one.event for one in batch.logged])
     await tx.log.swap_head(batch.first, Head(batch.origin, grown.size, grown.root, batch.accepted_ms))
-    fresh = {(batch.origin, one.stub.sid) for one in batch.logged if one.stub.kind == Kind.LISTING}
-    return await _moved(tx, batch.origin, fresh | refolded, erased=erased)
+    moved = await _moved(tx, batch.origin, refolded, erased=erased)
+    plain = [one for one in batch.logged if one.stub.kind == Kind.LISTING and (batch.origin, one.stub.sid) not in refolded]
+    listings = [listing for one in plain for listing in _fresh_listings(one, batch.accepted_ms, keyring)]
+    links = [link for one in plain for link in _fresh_links(one, batch.accepted_ms)]
+    statements = moved.statements | {(batch.origin, one.stub.sid) for one in plain}
+    return Moved(statements, [*moved.listings, *listings], [*moved.links, *links], erased)
+
+
+def _fresh_listings(one: Logged, accepted_ms: int, keyring: Keyring) -> Iterable[Listing]:
+    """The items of a listing that nothing points at yet, as storage would give them back: the index need not ask for them."""
+    stub, checked = one.stub, one.prepared.items
+    assert checked is not None
+    member = keyring.member(stub.issuer)
+    for row in checked.rows:
+        yield Listing(
+            origin=stub.origin,
+            index=one.event.index,
+            sid=stub.sid,
+            number=row.number,
+            subject=row.id,
+            item=row.value,
+            context=checked.context or {},
+            issuer=stub.issuer,
+            issuer_name=member.name if member else stub.issuer,
+            country=member.country if member else None,
+            label=stub.label,
+            core_label=stub.parts.get("core", stub.label),
+            handling=stub.handling,
+            accepted_ms=accepted_ms,
+            expires_at=stub.expires_at or 0,
+            state=State.WAITING.value if one.waits else State.ACTIVE.value,
+        )
+
+
+def _fresh_links(one: Logged, accepted_ms: int) -> Iterable[Link]:
+    stub, checked = one.stub, one.prepared.items
+    assert checked is not None
+    for link in checked.links:
+        yield Link(
+            origin=stub.origin,
+            index=one.event.index,
+            number=link.number,
+            sid=stub.sid,
+            issuer=stub.issuer,
+            label=stub.label,
+            core_label=stub.parts.get("core", stub.label),
+            accepted_ms=accepted_ms,
+            expires_at=stub.expires_at or 0,
+            state=State.WAITING.value if one.waits else State.ACTIVE.value,
+            item=link.value,
+        )
 
 
 async def moved_between(tx: Transaction, origin: str, first: int, end: int) -> Moved:

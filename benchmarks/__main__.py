@@ -1,0 +1,20 @@
+"""`python -m benchmarks [gate|http]…`: all of them without a name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("gate", "http")
+
+
+def main() -> None:
+    """Run the named benchmarks in order."""
+    for name in sys.argv[1:] or NAMES:
+        if name not in NAMES:
+            sys.exit(f"there is no benchmark {name}: {', '.join(NAMES)}")
+        importlib.import_module(f"benchmarks.{name}").run()
+
+
+if __name__ == "__main__":
+    main()
