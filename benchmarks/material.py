@@ -56,7 +56,9 @@ def enrolment(bench: Bench) -> list[str]:
     """The founding statements, and the agency."""
     registrar = Registrar(ORIGIN, read_key(bench.settings.keys_dir / "registrar-1.jwk"), bench.now)
     mandate = Mandate(default_kinds(MemberClass.AGENCY), ("fraud",), Tlp.RED, quota_per_hour=10_000_000)
-    agency = Member(AGENCY, "Benchmark agency", MemberClass.AGENCY, mandate, (member_key(bench.key.kid, bench.key.to_jwk(), now=bench.now),))
+    agency = Member(
+        AGENCY, "Benchmark agency", MemberClass.AGENCY, mandate, (member_key(bench.key.kid, bench.key.to_jwk(), now=bench.now),)
+    )
     return [*founding_statements(bench.settings.data_dir, now=bench.now), registrar.member(agency)]
 
 

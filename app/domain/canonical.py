@@ -134,9 +134,9 @@ def read_json(data: bytes, *, max_depth: int = 8, max_tokens: int = 10_000, cont
     `max_depth` counts the outermost value as 1. A token is a value or a name of a member. `controls=False` also refuses
     control characters written as escapes inside strings (bodies of requests, trust-and-ops S-09).
     """
-    value = _read_as_written(data, max_depth, max_tokens, controls=controls)
-    if value is not _OTHERWISE:
-        return value
+    plain = _read_as_written(data, max_depth, max_tokens, controls=controls)
+    if plain is not _OTHERWISE:
+        return plain
     # Without escapes every second piece between quotation marks is a string; with them, escaped marks go first.
     escaped = b"\\" in data
     bare = data.replace(b"\\\\", b"") if escaped else data
@@ -145,7 +145,7 @@ def read_json(data: bytes, *, max_depth: int = 8, max_tokens: int = 10_000, cont
     if len(outside) > max_tokens:
         _check_tokens(outside, max_tokens)
     try:
-        value = _decode(data.decode("utf-8"))
+        careful: JsonValue = _decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadJson("not UTF-8: send JSON as UTF-8 without a byte order mark") from error
     except ValueError as error:
@@ -154,8 +154,8 @@ def read_json(data: bytes, *, max_depth: int = 8, max_tokens: int = 10_000, cont
         if not controls and _CONTROL_ESCAPE.search(bare):
             raise BadJson("a string holds a control character: leave it out")
         if _SURROGATE_ESCAPE.search(bare):
-            _refuse_lone_surrogates(value)
-    return value
+            _refuse_lone_surrogates(careful)
+    return careful
 
 
 def _read_as_written(data: bytes, max_depth: int, max_tokens: int, *, controls: bool) -> JsonValue | _Otherwise:

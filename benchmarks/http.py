@@ -1,0 +1,211 @@
+"""Over HTTP on 127.0.0.1: single submissions with their receipts, and single lookups beside a bare ASGI answer on the same server.
+
+Server and load generator are processes of their own. On a shared machine the server's CPU time per request is the stable figure;
+requests a second depend on the generator too, which shares the cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.services.enroll import new_api_key
+from app.storage.clients import Client
+from app.storage.database import Database
+from benchmarks.gate import bare_cost
+from benchmarks.material import AGENCY, Bench, address, found_bench, listing, open_node, submit_all
+
+ROUNDS = 5
+SECONDS = 2.0
+CONNECTIONS = 16
+LISTED = 20_000
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One round: requests a second, server CPU in µs a request, latencies in ms."""
+
+    rate: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server process and its port."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_s(self) -> float:
+        """CPU seconds it has used so far, all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def serve(target: str, *, factory: bool = False, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    """uvicorn with uvloop and httptools, no access log, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command += ["--log-level", "warning", *(["--factory"] if factory else [])]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environment or {})})
+    try:
+        wait_for(port, process)
+        yield Server(process, port)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until it listens, at most a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("the server did not come up")
+
+
+def load(server: Server, requests: Sequence[bytes], *, connections: int, seconds: float, once: bool = False, expect: int = 200) -> Seen:
+    """Send `requests` round robin (or each once) and see what the server needed for them."""
+    lines = b"\n".join(base64.b64encode(request) for request in requests)
+    command = [sys.executable, "-m", "benchmarks.load", str(server.port), str(seconds), str(connections), *(["once"] if once else [])]
+    before = server.cpu_s()
+    out = subprocess.run(command, input=lines, capture_output=True, check=True, cwd=ROOT, timeout=seconds + 60)
+    used = server.cpu_s() - before
+    seen = json.loads(out.stdout)
+    if set(seen["statuses"]) != {str(expect)}:
+        raise RuntimeError(f"unexpected answers: {seen['statuses']}")
+    return Seen(seen["count"] / seen["seconds"], used / seen["count"] * 1e6, seen["p50_ms"], seen["p99_ms"])
+
+
+def request(method: str, path: str, *, key: str = "", body: bytes = b"", content_type: str = "") -> bytes:
+    """The bytes of one HTTP/1.1 request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    if key:
+        lines.append(f"Authorization: Bearer {key}")
+    if body:
+        lines += [f"Content-Length: {len(body)}", f"Content-Type: {content_type}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def prepare(bench: Bench) -> str:
+    """Fill the node with listings, give a VASP a key without a practical quota; the key."""
+
+    async def work() -> str:
+        node = await open_node(bench)
+        await submit_all(node, [listing(bench, range(first, first + 250)) for first in range(0, LISTED, 250)])
+        await node.stop()
+        new = new_api_key()
+        database = Database(bench.settings.resolved_database_url)
+        quota = {"requests_per_minute": 100_000_000, "addresses_per_day": 1_000_000_000}
+        async with database.transaction() as tx:
+            await tx.clients.put(
+                Client(
+                    new.id,
+                    new.secret_sha256,
+                    "live",
+                    "zz.exchange",
+                    "vasp",
+                    "bench",
+                    ("screen", "read"),
+                    "green",
+                    int(time.time() * 1000),
+                    quota,
+                )
+            )
+        await database.close()
+        return new.text
+
+    return asyncio.run(work())
+
+
+def row(name: str, seen: Sequence[Seen], anchor: Sequence[Seen] | None = None) -> None:
+    """Print the medians of some rounds, and the share of the anchor round by round."""
+    rate, cpu, p50, p99 = (statistics.median(getattr(one, field) for one in seen) for field in ("rate", "cpu_us", "p50_ms", "p99_ms"))
+    share = ""
+    if anchor is not None:
+        by_cpu = statistics.median(a.cpu_us / s.cpu_us for a, s in zip(anchor, seen, strict=True))
+        by_rate = statistics.median(s.rate / a.rate for a, s in zip(anchor, seen, strict=True))
+        share = f"{by_cpu:>10.0%} {by_rate:>10.0%}"
+    print(f"{name:<44} {rate:>10,.0f} {cpu:>8.1f} {p50:>8.2f} {p99:>8.2f} {share}")
+
+
+def lookups(bench: Bench, key: str) -> None:
+    """Single lookups in turn with the bare answer."""
+    misses = [request("GET", f"/v1/screen/{address(10_000_000 + n)}", key=key) for n in range(900)]
+    hits = [request("GET", f"/v1/screen/{address(n)}", key=key) for n in range(100)]
+    mixed = [hits[n // 10] if n % 10 == 0 else misses[n * 9 // 10] for n in range(1000)]
+    print(f"\nSingle lookups, {LISTED:,} listed, {CONNECTIONS} connections, medians of {ROUNDS} rounds in turn")
+    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'of bare: CPU':>13} {'rate':>7}")
+    environment = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error"}
+    with serve("benchmarks.bare:app") as bare, serve("app.main:create_app", factory=True, environment=environment) as node:
+        kinds = {
+            "bare ASGI answer": (bare, [request("GET", "/")]),
+            "lookup, not listed": (node, misses),
+            "lookup, 10 % listed with details and audit": (node, mixed),
+            "lookup without a key, not listed": (node, [request("GET", f"/v1/screen/{address(20_000_000)}")]),
+        }
+        seen: dict[str, list[Seen]] = {name: [] for name in kinds}
+        for round_ in range(ROUNDS + 1):
+            for name, (server, requests) in kinds.items():
+                if "without a key" in name:
+                    continue  # its rate limit is the point of it: measured by the API tests
+                one = load(server, requests, connections=CONNECTIONS, seconds=SECONDS)
+                if round_:
+                    seen[name].append(one)
+        anchor = seen["bare ASGI answer"]
+        for name, some in seen.items():
+            if some:
+                row(name, some, None if some is anchor else anchor)
+
+
+def submissions(bench: Bench) -> None:
+    """Single statements, one a request."""
+    print("\nSingle submissions over HTTP, one wallet each, durable, with receipt")
+    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    environment = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error"}
+    with serve("app.main:create_app", factory=True, environment=environment) as node:
+        for number, (connections, count) in enumerate(((1, 100), (32, 1500))):
+            wires = [listing(bench, range(n, n + 1)) for n in range(50_000_000 + number * 100_000, 50_000_000 + number * 100_000 + count)]
+            requests = [request("POST", "/v1/statements", body=wire.encode(), content_type="application/sd-jwt") for wire in wires]
+            seen = load(node, requests, connections=connections, seconds=60, once=True, expect=201)
+            row(f"{connections} in flight", [seen])
+            if number:
+                floor = bare_cost(bench, wires) / len(wires) * 1e6
+                print(
+                    f"{'  the same signatures and hashes alone':<44} {'':>10} {floor:>8.1f} {'':>8} {'':>8} ratio {floor / seen.cpu_us:.2f}"
+                )
+
+
+def run() -> None:
+    """Print both tables."""
+    with tempfile.TemporaryDirectory() as directory:
+        bench = found_bench(Path(directory))
+        key = prepare(bench)
+        lookups(bench, key)
+        submissions(bench)
+
+
+__all__ = ["AGENCY", "run"]
