@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.domain.answer import Moment
-from app.domain.errors import CordonError, LogFrozen
+from app.domain.errors import Betrayed, CordonError, LogFrozen
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
@@ -117,7 +117,7 @@ class Node:
             async with self.database.reading() as tx:
                 try:
                     await check_entries(tx, self.identity.origin, first, min(first + REHASH_PAGE, size))
-                except CordonError as error:
+                except Betrayed as error:
                     self.gate.freeze(error)
                     return
             await asyncio.sleep(0.05)  # the disk belongs to the callers

@@ -109,7 +109,7 @@ class Gate:
                 await self._log.check_anchor(tx)
                 await self._log.check_newest(tx)
             await self._log.sign()
-        except CordonError as error:
+        except Betrayed as error:
             self.freeze(error)
         self._loop = asyncio.create_task(self._run(), name="sequencer")
 
