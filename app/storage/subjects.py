@@ -40,11 +40,11 @@ _LIVE_LINKS = Query(
     .order_by(*_LINK_PLACE)
     .limit(bindparam("page"))
 )
+# Few freezes are open at a time, an issuer's statements are many: the issuer is compared last, by us.
 _OPEN_FREEZES = Query(
-    select(_F.subject)
-    .distinct()
+    select(_F.subject, _S.issuer)
     .select_from(frozen.join(statement, (_S.origin == _F.origin) & (_S.idx == _F.idx)))
-    .where(_F.until_s > bindparam("now"), _S.issuer == bindparam("issuer"), _IS_LIVE)
+    .where(_F.until_s > bindparam("now"), _IS_LIVE)
     .where(or_(_S.until_s.is_(None), _S.until_s > bindparam("now")))
 )
 _PUT_FREEZES = insertion_if_absent(frozen)
@@ -125,7 +125,8 @@ class SubjectShelf:
 
     async def open_freezes(self, issuer: str, now_s: int) -> frozenset[str]:
         """The ids that freeze requests of an issuer name which are still open."""
-        return frozenset(subject for (subject,) in await self._session.rows(_OPEN_FREEZES, issuer=issuer, now=now_s))
+        rows = await self._session.rows(_OPEN_FREEZES, now=now_s)
+        return frozenset(subject for subject, asked_by in rows if asked_by == issuer)
 
     async def erase_items(self, origin: str, sids: Collection[str]) -> int:
         """Delete all that the `core` parts of statements said here, contexts too; the number of rows. Afterwards: `Database.forget`."""

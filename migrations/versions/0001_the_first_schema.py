@@ -50,7 +50,7 @@ def upgrade() -> None:
         _int("created_ms"),
         _int("expires_ms", null=True),
         _int("revoked_ms", null=True),
-        sa.CheckConstraint("environment = 'live' OR environment = 'test'", name="ck_client_environment"),
+        sa.CheckConstraint("environment = 'live' OR environment = 'test'", name=op.f("ck_client_environment")),
         sa.PrimaryKeyConstraint("id", name="pk_client"),
     )
     op.create_index("ix_client_member", "client", ["member"])
@@ -155,7 +155,7 @@ def upgrade() -> None:
         _int("note_size"),
         _text("note"),
         _int("created_ms"),
-        sa.CheckConstraint("size >= 0 AND note_size <= size", name="ck_log_head_sizes"),
+        sa.CheckConstraint("size >= 0 AND note_size <= size", name=op.f("ck_log_head_sizes")),
         sa.PrimaryKeyConstraint("origin", name="pk_log_head"),
     )
     op.create_table(
@@ -185,7 +185,7 @@ def upgrade() -> None:
         _key("class"),
         _key("country", null=True),
         _bytes("claims"),
-        sa.CheckConstraint("kind = 'member' OR kind = 'group'", name="ck_registered_kind"),
+        sa.CheckConstraint("kind = 'member' OR kind = 'group'", name=op.f("ck_registered_kind")),
         sa.PrimaryKeyConstraint("origin", "kind", "id", name="pk_registered"),
     )
     op.create_table(
@@ -215,9 +215,9 @@ def upgrade() -> None:
         _bytes("context", null=True),
         sa.CheckConstraint(
             "state = 'active' OR state = 'retracted' OR state = 'superseded' OR state = 'erased' OR state = 'inert' OR state = 'waiting'",
-            name="ck_statement_state",
+            name=op.f("ck_statement_state"),
         ),
-        sa.ForeignKeyConstraint(["origin", "idx"], ["log_entry.origin", "log_entry.idx"], name="fk_statement_log_entry"),
+        sa.ForeignKeyConstraint(["origin", "idx"], ["log_entry.origin", "log_entry.idx"], name=op.f("fk_statement_log_entry")),
         sa.PrimaryKeyConstraint("origin", "idx", name="pk_statement"),
     )
     op.create_index("ix_statement_accepted", "statement", ["accepted_ms", "origin", "idx"])
@@ -235,7 +235,7 @@ def upgrade() -> None:
         "control",
         _key("origin"),
         _int("idx"),
-        sa.ForeignKeyConstraint(["origin", "idx"], ["statement.origin", "statement.idx"], name="fk_control_statement"),
+        sa.ForeignKeyConstraint(["origin", "idx"], ["statement.origin", "statement.idx"], name=op.f("fk_control_statement")),
         sa.PrimaryKeyConstraint("origin", "idx", name="pk_control"),
     )
 

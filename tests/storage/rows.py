@@ -61,7 +61,7 @@ def entry_of(one: Event, claims: dict[str, Any] | None = None) -> LogEntry:
 def part(one: Event, number: int, name: str, disclosure: str | None = None) -> PartRow:
     """A disclosure of an event."""
     text = disclosure if disclosure is not None else f"disclosure-{one.index}-{name}"
-    return PartRow(one.origin, one.index, number, name.split(".")[0], name, b64u_encode(sha256(text.encode()).digest()), text)
+    return PartRow(one.origin, one.index, number, name.split(".", maxsplit=1)[0], name, b64u_encode(sha256(text.encode()).digest()), text)
 
 
 def wallet(one: Event, subject: str = WALLET, *, number: int = 0, **members: Any) -> ItemRow:

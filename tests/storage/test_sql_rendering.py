@@ -1,0 +1,89 @@
+"""Queries are rendered once per dialect; lists travel as one parameter and use the indexes."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, select
+
+from app.storage import listing_rows, log, registry, statements, subjects
+from app.storage.database import Database
+from app.storage.sql import POSTGRESQL, SQLITE, Query, one_of
+from app.storage.tables import item, metadata
+from app.storage.urls import read_url
+
+LISTED = Query(select(item.c.subject).where(item.c.type == "wallet", one_of(item.c.idx, "indices")).limit(bindparam("most")))
+
+
+def test_a_query_keeps_the_order_of_its_parameters_and_its_own_constants() -> None:
+    """Arguments come out as the driver wants them, whatever order the caller names them in."""
+    for dialect, listed in ((SQLITE, "[3,1]"), (POSTGRESQL, [3, 1])):
+        rendered = LISTED.render(dialect)
+        assert rendered is LISTED.render(dialect)
+        arguments = rendered.arguments({"most": 7, "indices": {3: "", 1: ""}})
+        assert arguments[:3] == ("wallet", listed, 7)
+        assert rendered.sql.count("?" if dialect == SQLITE else "%s") == len(arguments)
+
+
+async def test_a_list_may_be_long_and_hold_any_text(database: Database) -> None:
+    """A hundred thousand ids in one query, with quotes, brackets and other scripts, find what is there."""
+    odd = ["a'b", 'a"b', "a,b", "{a}", "[a]", "a\\b", "ä-金", "NULL", ""]
+    async with database.transaction() as tx:
+        await tx.protected.add([(one, "r", "s") for one in odd])
+        many = [f"id{n}" for n in range(100_000)]
+        assert await tx.protected.contains([*many, *odd]) == set(odd)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (subjects._OF_SUBJECT, "ix_item_subject"),
+        (subjects._OF_SUBJECTS, "ix_item_subject"),
+        (subjects._FROM, "ix_link_from_id"),
+        (subjects._TO, "ix_link_to_id"),
+        (log._FIND, "ix_statement_sid"),
+        (log._TILES, "sqlite_autoindex_log_tile_1 (origin=? AND slot=?)"),
+        (log._SOME, "sqlite_autoindex_log_entry_1 (origin=? AND idx=?)"),
+        (log._WALK, "sqlite_autoindex_log_entry_1 (origin=? AND idx>?)"),
+        (statements._EVENTS, "ix_statement_sid"),
+        (statements._BRIEFS, "ix_statement_sid"),
+        (statements._OF_KINDS, "sqlite_autoindex_control_1"),
+        (registry._CONTROL, "sqlite_autoindex_control_1"),
+        (registry._NAMING, "SEARCH edge USING PRIMARY KEY (target=?)"),
+        (subjects._OF_SIDS, "sqlite_autoindex_item_1 (origin=? AND idx=?)"),
+        (subjects._ERASE[0], "sqlite_autoindex_item_1 (origin=? AND idx=?)"),
+        (subjects._ERASE_CONTEXT, "ix_statement_sid"),
+        (subjects._OPEN_FREEZES, "ix_frozen_until"),
+        (statements._STATE, "ix_statement_sid"),
+        (statements._RECORD, "ix_statement_sid"),
+        (statements._JTI, "ix_statement_jti"),
+        (statements._COUNT, "ix_statement_issuer"),
+        (statements._BY_KID, "USING INDEX"),
+        (statements._PAGES[False, False], "ix_statement_accepted"),
+        (statements._PAGES[True, True], "ix_statement_issuer"),
+        (statements._PARTS, "sqlite_autoindex_part_1 (origin=? AND idx=?)"),
+        (statements._ERASE, "sqlite_autoindex_part_1 (origin=? AND idx=?)"),
+        (statements._INBOUND, "SEARCH edge USING PRIMARY KEY (target=?)"),
+        (listing_rows.ANNOTATIONS, "SEARCH edge USING PRIMARY KEY (target=?)"),
+        (subjects._LIVE, "sqlite_autoindex_item_1"),
+    ],
+)
+def test_no_query_of_the_hot_path_reads_a_whole_table(sqlite_template: Path, query: Query, index: str) -> None:
+    """Each uses the index that was made for it, without statistics; only lists and the pages of a walk are scanned."""
+    connection = sqlite3.connect(sqlite_template)
+    rendered = query.render(SQLITE)
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + rendered.sql, [None] * len(rendered.names))]
+    connection.close()
+    assert any(index in step for step in plan), plan
+    scans = [step for step in plan if step.startswith("SCAN") and step.split()[1] in metadata.tables]
+    assert all("USING" in step for step in scans), plan
+
+
+def test_every_table_is_covered_by_the_reset_of_the_suite(sqlite_template: Path) -> None:
+    """A test starts without rows only if no table is forgotten."""
+    connection = sqlite3.connect(read_url(f"sqlite:///{sqlite_template}").database or "")
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    assert names == {*metadata.tables, "alembic_version"}
