@@ -35,6 +35,8 @@ def freeze(
     console = Console(as_json)
     console.document({"frozen": not lift, "reason": None if lift else reason})
     console.say(
-        "The brake is off; a running node signs again after its next start." if lift else f"The log takes and signs nothing more ({reason}). Lookups go on. cordon freeze --lift ends it."
+        "The brake is off; a running node signs again after its next start."
+        if lift
+        else f"The log takes and signs nothing more ({reason}). Lookups go on. cordon freeze --lift ends it."
     )
     return DONE
