@@ -138,6 +138,11 @@ def read_json(data: bytes, *, max_depth: int = 8, max_tokens: int = 10_000, cont
     plain = _read_as_written(data, max_depth, max_tokens, controls=controls)
     if plain is not _OTHERWISE:
         return plain
+    return _read_carefully(data, max_depth, max_tokens, controls=controls)
+
+
+def _read_carefully(data: bytes, max_depth: int, max_tokens: int, *, controls: bool) -> JsonValue:
+    """The value, or the fault, of any text."""
     # Without escapes every second piece between quotation marks is a string; with them, escaped marks go first.
     escaped = b"\\" in data
     bare = data.replace(b"\\\\", b"") if escaped else data
@@ -163,10 +168,13 @@ def _read_as_written(data: bytes, max_depth: int, max_tokens: int, *, controls: 
     """The value if `data` is exactly how orjson would write it, which most programs do: five times faster than the careful way.
 
     What is written back byte for byte has no name twice, no other spelling of a number, no half surrogate and no byte order
-    mark. What that does not show is bounded beforehand: depth by the number of brackets, tokens by the length, integers by
+    mark. What that does not show is bounded beforehand: depth by the number of brackets, tokens by their separators, integers by
     their digits. Everything else, also every fault, is for the careful way to tell.
     """
-    if len(data) > max_tokens or data.count(b"[") + data.count(b"{") > max_depth or _LONG_NUMBER in data.translate(_DIGITS):
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > max_depth or _LONG_NUMBER in data.translate(_DIGITS):
+        return _OTHERWISE
+    if len(data) > max_tokens and 1 + brackets + data.count(b",") + data.count(b":") > max_tokens:
         return _OTHERWISE
     if not controls and b"\\" in data:
         return _OTHERWISE

@@ -9,6 +9,7 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.domain import canonical
 from app.domain.canonical import MAX_SAFE_INT, JsonValue, b64u_decode, b64u_encode, read_json, write_json
 from app.domain.errors import BadJson, Malformed, TooLarge
 
@@ -103,3 +104,42 @@ def test_base64url_has_one_spelling(text: str) -> None:
     except Malformed:
         return
     assert b64u_encode(data) == text
+
+
+def outcome(data: bytes, *, max_depth: int, controls: bool, careful: bool) -> tuple[str, object]:
+    """The value with the types of its numbers, or the class of the refusal, of one of the two ways to read."""
+    try:
+        if careful:
+            value = canonical._read_carefully(data, max_depth, 10_000, controls=controls)
+        else:
+            value = read_json(data, max_depth=max_depth, controls=controls)
+    except (BadJson, TooLarge) as error:
+        return type(error).__name__, None
+    return "value", repr(value)
+
+
+@given(VALUES, st.sampled_from(["orjson", "compact", "ascii", "spaced"]), st.integers(1, 9), st.booleans())
+@example(2**53, "orjson", 8, True)
+@example([1e300, -0.0, 5e-324, 1.0], "orjson", 8, True)
+@example({"a": "\ud83d\ude00 \x7f \u2028"}, "ascii", 8, False)
+def test_both_ways_of_reading_agree(value: JsonValue, writer: str, max_depth: int, controls: bool) -> None:
+    """The quick way never says what the careful way would not: same value, same types, same refusal (ADR 0007)."""
+    data = {
+        "orjson": lambda: orjson.dumps(value),
+        "compact": lambda: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(),
+        "ascii": lambda: json.dumps(value).encode(),
+        "spaced": lambda: json.dumps(value, ensure_ascii=False, indent=1).encode(),
+    }[writer]()
+    both = [outcome(data, max_depth=max_depth, controls=controls, careful=careful) for careful in (False, True)]
+    assert both[0] == both[1]
+
+
+@given(JSONISH.map(str.encode) | st.binary(max_size=40))
+@example(b'{"a":1,"a":1}')
+@example(b"9007199254740993")
+@example(b"[1e400]")
+@example(b"-0")
+@example(b'"\xed\xa0\x80"')
+def test_both_ways_of_reading_agree_on_noise(data: bytes) -> None:
+    """Also on texts that are nearly JSON."""
+    assert outcome(data, max_depth=8, controls=True, careful=False) == outcome(data, max_depth=8, controls=True, careful=True)
