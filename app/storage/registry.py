@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select
 
 from app.domain.canonical import JsonValue, b64u_decode
 from app.domain.claims import Kind
+from app.domain.errors import Malformed
 from app.domain.folding import SECOND_KINDS, Event, State
 from app.storage.events import clean
 from app.storage.session import Session
@@ -157,8 +158,16 @@ class RegistryShelf:
 
 def _control_event(row: Row) -> ControlEvent:
     index, sid, kid, kind, state, entry = row
-    payload = bytes(entry).split(b" ", 1)[1].split(b".")[1]
-    return ControlEvent(index, sid, kid, kind, State(state), orjson.loads(b64u_decode(payload.decode("ascii"))))
+    return ControlEvent(index, sid, kid, kind, State(state), _claims(bytes(entry)))
+
+
+def _claims(entry: bytes) -> Mapping[str, JsonValue]:
+    """The claims in an entry; none at all if it is damaged: whoever reads them as a statement finds nothing, and says which entry."""
+    try:
+        claims = orjson.loads(b64u_decode(entry.partition(b" ")[2].split(b".")[1].decode("ascii")))
+    except (Malformed, ValueError, IndexError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _registration(origin: str, event: ControlEvent) -> Registration:

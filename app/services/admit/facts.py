@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from app.domain.canonical import b64u_decode, read_json
 from app.domain.folding import State
-from app.domain.statement import STATE_EDGE_KINDS, Kind, Stub, Target
+from app.domain.items import CheckedItems
+from app.domain.statement import STATE_EDGE_KINDS, Kind, Stub, Target, read_stub
 from app.services.admit.outcome import HeldReason
 from app.services.admit.prepared import Prepared
 from app.storage.database import Transaction
 from app.storage.held import Held
 from app.storage.records import Stored
+from app.storage.subjects import ItemRow
 
 HOUR_MS = 3_600_000
 
@@ -39,9 +42,9 @@ class Facts:
     listed_at: dict[str, int]
     jtis: dict[tuple[str, str], str]
     counts: dict[str, int]
-    open_freezes: Mapping[str, Collection[str]]
+    open_freezes: dict[str, set[str]]
 
-    def add(self, stub: Stub, known: Known) -> None:
+    def add(self, prepared: Prepared, stub: Stub, known: Known) -> None:
         """A statement of this batch counts for those behind it."""
         self.known[stub.sid] = known
         self.targets[stub.sid] = Target(stub.origin, known.index, stub.sid, stub.issuer, stub.kid, stub.kind, stub.label)
@@ -50,6 +53,9 @@ class Facts:
         self.counts[stub.issuer] = self.counts.get(stub.issuer, 0) + 1
         if stub.jti is not None:
             self.jtis[stub.issuer, stub.jti] = stub.sid
+        if stub.kind == Kind.REQUEST and prepared.items is not None:
+            rows = freezes_of(prepared.items, stub.origin, known.index)
+            self.open_freezes.setdefault(stub.issuer, set()).update(row.subject for row in rows if row.until_s > self.now_ms // 1000)
 
     def hold(self, held: Held, origin: str) -> None:
         """A statement of this batch is kept outside the log: its approval may stand behind it."""
@@ -66,9 +72,10 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
     """Everything `Judge.judge` may ask about these statements."""
     stubs = [one.stub for one in batch if one.stub is not None]
     sids = {one.sid for one in batch}
-    targets = {sid for stub in stubs if stub.kind in STATE_EDGE_KINDS for sid in stub.targets}
-    stored = await tx.statements.locate_all(origin, sids | targets)
-    held = await tx.held.find(sids | targets)
+    held = await tx.held.find(sids | _targets(stubs))
+    # An approval brings a held statement in: what that one points at, and its jti, are asked for too.
+    stubs += [stub for one in held.values() if one.sid not in sids and (stub := _stub_of(one)) is not None]
+    stored = await tx.statements.locate_all(origin, sids | _targets(stubs))
     freezes = {stub.issuer for stub in stubs if stub.kind == Kind.LISTING and _shows_clear(stub)}
     facts = Facts(
         now_ms=now_ms,
@@ -78,11 +85,29 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
         listed_at={sid: one.accepted_ms // 1000 for sid, one in stored.items()},
         jtis=await _jtis(tx, stubs),
         counts={issuer: await tx.statements.count_since(issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
-        open_freezes={issuer: await tx.subjects.open_freezes(issuer, now_ms // 1000) for issuer in freezes},
+        open_freezes={issuer: set(await tx.subjects.open_freezes(issuer, now_ms // 1000)) for issuer in freezes},
     )
     for sid, one in held.items():
         facts.targets.setdefault(sid, held_target(one, origin))
     return facts
+
+
+def freezes_of(items: CheckedItems, origin: str, index: int) -> Iterator[ItemRow]:
+    """The ids that the freeze requests among the facts of a `request` name."""
+    for fact in items.facts:
+        if fact.get("action") == "freeze":
+            yield from ItemRow.of_freeze(origin, index, fact)
+
+
+def _targets(stubs: Iterable[Stub]) -> set[str]:
+    return {sid for stub in stubs if stub.kind in STATE_EDGE_KINDS for sid in stub.targets}
+
+
+def _stub_of(held: Held) -> Stub | None:
+    """The stub of a held statement, as it was verified when it came."""
+    jws = held.wire.partition("~")[0]
+    claims = read_json(b64u_decode(jws.split(".")[1]))
+    return read_stub(claims, kid=held.kid, sid=held.sid, lenient=True) if isinstance(claims, dict) else None
 
 
 async def _jtis(tx: Transaction, stubs: Sequence[Stub]) -> dict[tuple[str, str], str]:

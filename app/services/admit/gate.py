@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, LogFrozen, Refused, Unavailable, UnknownKid
+from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable, UnknownKid
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import ListingIndex
@@ -28,14 +28,17 @@ from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
 from app.services.admit.outcome import Admitted, HeldReason, Status
 from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
-from app.services.admit.projection import Batch, Moved, moved_between, project
+from app.services.admit.projection import FORGET_DUE, Batch, Moved, moved_between, project
 from app.storage.database import Database, Transaction
+from app.storage.faults import Busy, LostRace
 from app.storage.held import Held
 
 log = logging.getLogger("cordon.gate")
 
 LEASE_MS = 5_000
 LEASE_RETRY_S = 0.01
+ATTEMPTS = 4
+PAUSE_S = 0.02
 # Statements after which the registry may read differently: they end a batch, so that what follows is judged by it.
 _ENDS_BATCH = CONTROL_KINDS | {Kind.APPROVE, Kind.REAFFIRM}
 
@@ -63,6 +66,8 @@ class _Waiting:
     wire: str
     prepared: Prepared | None
     answer: asyncio.Future[Result]
+    fault: Refused | None = None
+    attempts: int = 0
 
 
 class Gate:
@@ -105,12 +110,15 @@ class Gate:
             await tx.log.create(self.origin, self._clock())
         try:
             async with self._database.reading() as tx:
+                # First of all, so that also over a damaged edge those who look up are known for who they are.
+                await self._read_registry(tx)
                 await self._catch_up(tx)
                 await self._log.check_anchor(tx)
                 await self._log.check_newest(tx)
             await self._log.sign()
         except Betrayed as error:
             self.freeze(error)
+        await self._forget_if_due()
         self._loop = asyncio.create_task(self._run(), name="sequencer")
 
     async def stop(self) -> None:
@@ -118,10 +126,10 @@ class Gate:
         if self._loop is not None:
             async with self._lock:
                 self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-            self._loop = None
+            loop, self._loop = self._loop, None
+            await asyncio.gather(loop, return_exceptions=True)
         while self._queue:
-            self._tell(self._queue.popleft(), Unavailable("the node is stopping: send the same bytes again in a moment"))
+            self._tell(self._queue.popleft(), _stopping())
 
     def freeze(self, error: CordonError) -> None:
         """Sign nothing more until an operator has looked (protocol §3.6)."""
@@ -150,6 +158,7 @@ class Gate:
                 await self._log.sign(release=self._releasing())
             except Betrayed as error:
                 self.freeze(error)
+                await self._forget_if_due()
             except Unavailable:
                 return  # another worker sequences, and signs
 
@@ -159,6 +168,8 @@ class Gate:
         """Admit statements as sent; one result each, in order. Each stands alone; all that fit share one commit."""
         if len(self._queue) + len(wires) > 20 * self._rules.batch_max:
             raise Unavailable("too many statements are waiting: send this again in a few seconds")
+        if self._loop is None:
+            return [_stopping() for _ in wires]
         here = asyncio.get_running_loop()
         waiting = [_Waiting(wire, None, here.create_future()) for wire in wires]
         for number, one in enumerate(waiting):
@@ -206,6 +217,8 @@ class Gate:
         except LeaseTaken:
             self._queue.extendleft(reversed(batch))
             await asyncio.sleep(LEASE_RETRY_S)
+        except (Busy, LostRace) as error:
+            await self._try_again(batch, error)
         except CordonError as error:
             self._tell_all(batch, error)
         except Exception as error:
@@ -213,6 +226,16 @@ class Gate:
             self._tell_all(batch, Unavailable(f"the batch could not be committed ({type(error).__name__}): send the same bytes again"))
         else:
             self._queue.extendleft(reversed(rest))
+
+    async def _try_again(self, batch: Sequence[_Waiting], error: CordonError) -> None:
+        """A deadlock, a lost race, a broken connection (trust-and-ops F-26): the same again, a few times. What was logged is known then."""
+        worn_out = [one for one in batch if one.attempts >= ATTEMPTS]
+        again = [one for one in batch if one.attempts < ATTEMPTS]
+        self._tell_all(worn_out, error)
+        for one in again:
+            one.attempts += 1
+        self._queue.extendleft(reversed(again))
+        await asyncio.sleep(PAUSE_S * 2 ** max((one.attempts for one in again), default=0))
 
     def _tell_all(self, batch: Sequence[_Waiting], error: CordonError) -> None:
         for one in batch:
@@ -228,35 +251,45 @@ class Gate:
             now_ms = self._clock()
             behind = await self._behind(tx)
             batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
-            ready = [one for one in waiting if self._refresh(one)]
-            facts = await gather_facts(tx, self.origin, [w.prepared for w in ready if w.prepared], now_ms=now_ms)
-            for number, one in enumerate(ready):
-                verdicts.append((one, await self._verdict(tx, one, batch, facts)))
+            for one in waiting:
+                self._refresh(one)
+            facts = await gather_facts(tx, self.origin, [w.prepared for w in waiting if w.prepared], now_ms=now_ms)
+            for number, one in enumerate(waiting):
+                verdicts.append((one, one.fault or await self._verdict(tx, one, batch, facts)))
                 if batch.logged and batch.logged[-1].stub.kind in _ENDS_BATCH:
-                    rest = ready[number + 1 :]
+                    rest = list(waiting[number + 1 :])
                     break
             grown = self._log.grow(batch.entries)
             moved = await project(tx, batch, keyring=self._keyring, grown=grown)
+            unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
+            if not unsigned:
+                await self._give_lease_back(tx)
         # Committed. From here on a crash leaves the statements logged and unanswered.
         if batch.entries:
             await self._log.read_back(batch.entries, grown)
             self._log.advance(grown, batch.accepted_ms)
             for logged in batch.logged:
                 self._keyring.apply(logged.event.index, logged.stub)
+            self._registry_size = self._log.size
+        if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
             await self._log.sign(release=self._releasing())
-            self._move_index(behind, moved)
-            if moved.erased:
-                await self._database.forget()
+        self._move_index(behind, moved)
+        if moved.erased:
+            await self._forget()
         await self._tell_verdicts(verdicts, grown)
         return rest
 
     async def follow(self) -> None:
         """Take in what another worker has logged: edge, registry, index."""
         async with self._lock:
-            async with self._database.reading() as tx:
-                await self._catch_up(tx)
-                behind = await self._behind(tx)
-            self._move_index(behind)
+            try:
+                async with self._database.reading() as tx:
+                    await self._catch_up(tx)
+                    behind = await self._behind(tx)
+            except Betrayed as error:
+                self.freeze(error)
+            else:
+                self._move_index(behind)
 
     async def _behind(self, tx: Transaction) -> Moved:
         """What the index has missed up to the edge."""
@@ -269,16 +302,18 @@ class Gate:
             self._index.replace(moved.statements, moved.listings, moved.links)
         self._index.position = self._log.size
 
-    def _refresh(self, one: _Waiting) -> bool:
-        """Prepare what could not be prepared before, or was before the registry changed; tells a refusal."""
+    def _refresh(self, one: _Waiting) -> None:
+        """Prepare what could not be prepared before, or was before the registry changed.
+
+        A refusal is kept until its turn: the member statement that brings the key may stand in front of it in this very batch.
+        """
         if one.prepared is not None and not self._judge.is_stale(one.prepared):
-            return True
+            return
+        one.prepared, one.fault = None, None
         try:
             one.prepared = self._judge.prepare(one.wire)
         except Refused as error:
-            self._tell(one, error)
-            return False
-        return True
+            one.fault = error
 
     async def _verdict(self, tx: Transaction, one: _Waiting, batch: Batch, facts: Facts) -> Result | Known:
         """Judge one statement and put it where it belongs: the batch, the shelf of held ones, or back."""
@@ -321,7 +356,7 @@ class Gate:
     def _append(self, verdict: ToLog, batch: Batch, facts: Facts) -> Known:
         index = batch.add(verdict.prepared, verdict.stub, verdict.reason)
         known = Known(verdict.stub.sid, index, batch.accepted_ms, verdict.reason)
-        facts.add(verdict.stub, known)
+        facts.add(verdict.prepared, verdict.stub, known)
         return Known(known.sid, index, batch.accepted_ms, verdict.reason, is_new=True)
 
     async def _tell_verdicts(self, verdicts: Sequence[tuple[_Waiting, Result | Known]], grown: Grown) -> None:
@@ -344,13 +379,52 @@ class Gate:
         if not await tx.leases.take(lease_name(self.origin), self._rules.worker, self._clock(), LEASE_MS):
             raise LeaseTaken("another worker is sequencing")
 
+    async def _give_lease_back(self, tx: Transaction) -> None:
+        """Where nothing is to be signed: else others would wait for the lease to run out."""
+        worker = self._releasing()
+        if worker is not None:
+            await tx.leases.release(lease_name(self.origin), worker)
+
     def _releasing(self) -> str | None:
         """Who gives the lease back with this signature: us, once nothing waits here."""
         return self._rules.worker if self._rules.shares_database and not self._queue else None
 
     async def _catch_up(self, tx: Transaction) -> None:
         """Take in what another worker, or an earlier run, has logged."""
-        if await self._log.load(tx):
-            for event in await tx.registry.control_events(self.origin, first=self._registry_size):
-                self._keyring.apply(event.index, read_stub(dict(event.claims), kid=event.kid, sid=event.sid, lenient=True))
+        await self._log.load(tx)
+        if self._registry_size < self._log.size:
+            await self._read_registry(tx)
             self._registry_size = self._log.size
+
+    async def _read_registry(self, tx: Transaction) -> None:
+        """Members, keys, groups and policy as logged since last time. One that cannot be read is named when the others are in."""
+        damaged: DamagedEntry | None = None
+        for event in await tx.registry.control_events(self.origin, first=self._registry_size):
+            try:
+                stub = read_stub(dict(event.claims), kid=event.kid, sid=event.sid, lenient=True)
+            except Refused:
+                damaged = damaged or DamagedEntry(self.origin, event.index)
+            else:
+                self._keyring.apply(event.index, stub)
+        if damaged is not None:
+            raise damaged
+
+    # --- forgetting ----------------------------------------------------------------------------------------------
+
+    async def _forget_if_due(self) -> None:
+        """An erasure whose bytes were still held open, or that a crash interrupted."""
+        if await self._database.quick.meta.get(FORGET_DUE) is not None:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """Make erased bytes leave the files (trust-and-ops ER-4). If a reader holds them open the next heartbeat tries again."""
+        try:
+            await self._database.forget()
+            async with self._database.transaction() as tx:
+                await tx.meta.drop(FORGET_DUE)
+        except Unavailable as error:
+            log.warning("erased content is still in the files of the database: %s", error.detail)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the node is stopping: send the same bytes again in a moment")

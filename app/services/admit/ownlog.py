@@ -16,7 +16,7 @@ from app.seal.notes import NoteKey, cosign, make_receipt, sign_note
 from app.services.admit.outcome import receipt_extra
 from app.storage.anchor import Anchored, AnchorFile
 from app.storage.database import Database, Transaction
-from app.storage.log import LogEntry
+from app.storage.log import Head, LogEntry
 
 CHECKED_AT_START = 1_024
 """How many of the newest entries are re-hashed before the first signature; the background re-hash does the rest."""
@@ -52,11 +52,18 @@ class OwnLog:
 
     # --- start and catching up -----------------------------------------------------------------------------------
 
-    async def load(self, tx: Transaction) -> bool:
-        """Take the edge from the database if it stands elsewhere than ours; whether it did. A damaged edge is Betrayed."""
+    async def load(self, tx: Transaction) -> None:
+        """Take the edge from the database if it stands elsewhere than ours. A damaged edge is Betrayed, and so is one that is not
+        grown from ours: a database that was restored, or failed over, under a running node (protocol §3.6).
+        """
         head = await tx.log.head(self.origin)
-        if head is None or (head.size == self.size and head.root == self.edge.frontier.root()):
-            return False
+        if head is not None and head.size == self.size and head.root == self.edge.frontier.root():
+            return
+        if head is None or head.size < self.size:
+            raise RolledBack(
+                f"the database holds {head.size if head else 0} entries, but this node has logged {self.size}: it was restored or has "
+                "failed over to an older copy. Signing now would fork the log: recover the missing entries first"
+            )
         tiles = await tx.log.read_tiles(self.origin, edge_tiles(head.size))
         try:
             edge = Edge.load(head.size, tiles)
@@ -66,8 +73,19 @@ class OwnLog:
             raise DamagedEntry(
                 self.origin, head.size - 1, f"the tiles at entry {head.size - 1} of {self.origin} do not give the stored root"
             )
+        if self.size and await self._root_at(tx, self.size) != self.edge.frontier.root():
+            raise RolledBack(
+                f"the tree of {self.size} entries is no longer the one that was logged: this is another history of {self.origin}"
+            )
+        await self._check_last(tx, head)
         self.edge, self.accepted_ms = edge, head.accepted_ms
-        return True
+
+    async def _check_last(self, tx: Transaction, head: Head) -> None:
+        """What was committed but never signed (its worker crashed) is re-hashed before we sign it; the head's time is the last entry's."""
+        await check_entries(tx, self.origin, min(head.note_size, head.size), head.size)
+        last = await tx.log.entry(self.origin, head.size - 1) if head.size else None
+        if last is not None and last.entry.partition(b" ")[0] != b"%d" % head.accepted_ms:
+            raise DamagedEntry(self.origin, last.index, f"the head of {self.origin} does not have the time of its last entry")
 
     async def check_anchor(self, tx: Transaction) -> None:
         """RolledBack if the database holds less, or another history, than was signed before."""

@@ -18,6 +18,7 @@ from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind, Stub
 from app.domain.tiles import Grown
 from app.seal.keyring import Keyring
+from app.services.admit.facts import freezes_of
 from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
 from app.storage.database import Transaction
@@ -25,6 +26,8 @@ from app.storage.log import Head, LogEntry
 from app.storage.records import PartRow, StatementRow
 from app.storage.subjects import ItemRow
 
+FORGET_DUE = "forget_due"
+"""Name of the value in `meta` that says: content was erased, and its bytes may still be in the files (trust-and-ops ER-4)."""
 _WAITING = ShownState(State.WAITING)
 _ACTIVE = ShownState(State.ACTIVE)
 
@@ -109,6 +112,8 @@ async def project(tx: Transaction, batch: Batch, *, keyring: Keyring, grown: Gro
     await tx.statements.put_parts([row for one in batch.logged for row in _part_rows(one)])
     await tx.subjects.put_items([row for one in batch.logged for row in _item_rows(one)])
     refolded, erased = await _refold(tx, batch, keyring)
+    if erased:
+        await tx.meta.set(FORGET_DUE, b"1")
     await tx.registry.refresh(batch.origin, [one.event for one in batch.logged])
     await tx.log.swap_head(batch.first, Head(batch.origin, grown.size, grown.root, batch.accepted_ms))
     moved = await _moved(tx, batch.origin, refolded, erased=erased)
@@ -223,8 +228,7 @@ def _item_rows(one: Logged) -> Iterable[ItemRow]:
     for link in checked.links:
         yield ItemRow.of(place.origin, place.index, link.number, link.value)
     if place.kind == Kind.REQUEST:
-        for fact in checked.facts:
-            yield from ItemRow.of_freeze(place.origin, place.index, fact)
+        yield from freezes_of(checked, place.origin, place.index)
 
 
 # --- folding what was touched --------------------------------------------------------------------------------------
