@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -82,7 +81,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
             shares_database=shares_database,
         ),
     )
-    moment = partial(_moment, settings, identity.origin, keyring, guards, clock)
+    moment = Moments(settings, identity.origin, keyring, guards, clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
     return Node(
@@ -144,11 +143,28 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _moment(settings: Settings, origin: str, keyring: Keyring, guards: Guards, clock: Callable[[], int]) -> Moment:
-    """Now, under the policy in force: its public delay if it names one, else the operator's."""
-    stated = keyring.stated_policy
-    delay_h = settings.public_delay_h if stated is None else stated.public_delay_h
-    return Moment(now_ms=clock(), public_delay_ms=delay_h * HOUR_MS, own_origin=origin, protected=guards.is_listed_here)
+class Moments:
+    """Now, under the policy in force: its public delay if it names one, else the operator's. One value serves a whole millisecond."""
+
+    def __init__(self, settings: Settings, origin: str, keyring: Keyring, guards: Guards, clock: Callable[[], int]) -> None:
+        self._delay_h = settings.public_delay_h
+        self._origin = origin
+        self._keyring = keyring
+        self._guards = guards
+        self._clock = clock
+        self._last: tuple[int, Moment] = (-1, Moment(now_ms=0))
+
+    def __call__(self) -> Moment:
+        """The moment."""
+        now_ms = self._clock()
+        version, moment = self._last
+        if moment.now_ms == now_ms and version == self._keyring.version:
+            return moment
+        stated = self._keyring.stated_policy
+        delay_h = self._delay_h if stated is None else stated.public_delay_h
+        moment = Moment(now_ms=now_ms, public_delay_ms=delay_h * HOUR_MS, own_origin=self._origin, protected=self._guards.is_listed_here)
+        self._last = (self._keyring.version, moment)
+        return moment
 
 
 def _own_documents(data_dir: Path) -> list[RootDocument]:

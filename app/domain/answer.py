@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from .canonical import JsonValue
 from .labels import Label, Reader, ReaderClass, can_read
@@ -307,9 +308,15 @@ class Finding:
     related: tuple[tuple[str, Relation, bool], ...]
 
 
+_NOTHING = Finding(Match.NOT_LISTED, None, (), ())
+_PROTECTED = Finding(Match.PROTECTED, None, (), ())
+
+
 def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], *, scope: Scope, reader: Reader, moment: Moment) -> Finding:
     """The one place where an answer word is decided (schemas §4.2): protected, listed, related, not_listed."""
-    seen = visible(listings, reader, moment) if listings else []
+    if not listings and not related:
+        return _PROTECTED if moment.protected(subject) else _NOTHING
+    seen = visible(listings, reader, moment)
     live = [listing for listing in seen if shown_state(listing, reader, moment) in ("active", "disputed", "contested", "suspended")]
     covering: list[Listing] = []
     relations: list[tuple[str, Relation, bool]] = []
@@ -349,12 +356,18 @@ def finding_words(finding: Finding, reader: Reader, moment: Moment) -> dict[str,
 
 def instant_text(ms: int) -> str:
     """RFC 3339 with Z, whole seconds, from milliseconds."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second_text(ms // 1000)
+
+
+@lru_cache(4096)
+def _second_text(seconds: int) -> str:
+    # Every answer says the same few seconds over and over: now, and when things were listed.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day_text(seconds: int) -> str:
     """The UTC day of a moment."""
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    return _second_text(seconds)[:10]
 
 
 def epoch_ms(text: str) -> int:
