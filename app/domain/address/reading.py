@@ -174,6 +174,9 @@ def _caip10(text: str) -> Wallet:
 _BECH32_HEADS: Final = {"bc1": "bc", "ltc": "ltc", "btg": "btg", "cos": "cosmos", "bnb": "bnb", "add": "addr", "sta": "stake"}
 
 
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
+
+
 def _detect(text: str) -> Wallet:
     length = len(text)
     first = text[:1]
@@ -181,6 +184,8 @@ def _detect(text: str) -> Wallet:
         return evm.read_tron(text) if length == 44 and text[2:4] == "41" else evm.read(text)
     if length <= 36 and length >= 25 and first != "r":
         return _short_base58(text)
+    if length == 40 and _HEX.issuperset(text):  # before the prefixes: bc1 is hexadecimal too
+        return evm.read(text)
     head = _BECH32_HEADS.get(text[:3]) or _BECH32_HEADS.get(text[:3].lower())
     if head is not None and text[len(head) : len(head) + 1] == "1" and (length not in (43, 44) or text.islower() or text.isupper()):
         return _bech32(text, head)
