@@ -123,13 +123,20 @@ class HttpDoor:
         return self._client.member(member_id)
 
     def member_claims(self, member_id: str) -> Record:
-        index = self._client.member(member_id).get("since_index")
+        # The newest statement on a member is the one that brought its newest key, or a later one.
+        registered = [key.get("registered_index") for key in self._client.member_keys(member_id)]
+        first = max((index for index in registered if isinstance(index, int)), default=0)
+        found: Record = {}
         for brief in self._client.statements(kind="member"):
-            if brief.get("index") == index and isinstance(sid := brief.get("sid"), str):
-                stub = self._client.statement(sid).get("stub")
-                if isinstance(stub, dict) and stub.get("id") == member_id:
-                    return stub
-        raise NotFound(f"the node knows {member_id}, but does not show its member statement")
+            index, sid = brief.get("index"), brief.get("sid")
+            if not isinstance(index, int) or index < first or not isinstance(sid, str) or brief.get("state") != "active":
+                continue
+            stub = self._client.statement(sid).get("stub")
+            if isinstance(stub, dict) and stub.get("id") == member_id:
+                found = stub
+        if not found:
+            raise NotFound(f"the node knows {member_id}, but shows no member statement of it")
+        return found
 
     def member_keys(self, member_id: str) -> list[Record]:
         return self._client.member_keys(member_id)

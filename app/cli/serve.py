@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +94,13 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
     from app.main import create_app
 
     server = AnnouncingServer(_config(create_app(settings), settings))
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal again once it has drained: with these handlers that is no death by signal, but exit 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
     server.run()
     return DONE if server.started else UNAVAILABLE
 

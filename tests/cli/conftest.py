@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +12,11 @@ from tests.cli.program import cordon
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the shell that runs the tests reaches a command."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("CORDON_"):
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture(scope="session")

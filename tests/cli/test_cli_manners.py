@@ -95,10 +95,9 @@ def test_a_fault_of_the_program_is_a_sentence_and_a_file(
     from app.cli.console import report_bug
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    try:
+    with pytest.raises(KeyError) as caught:
         {}["nobody foresaw this"]
-    except KeyError as error:
-        assert report_bug(error, as_json=True) == 1
+    assert report_bug(caught.value, as_json=True) == 1
     said = capsys.readouterr()
     assert "Traceback" not in said.err + said.out
     assert json.loads(said.out)["error"]["code"] == "internal"
