@@ -1,0 +1,69 @@
+"""HTTP: `install` puts the whole floor into an application; `operations_app` is health and metrics on a port of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app.api import problems
+from app.api.context import Api, Chosen
+from app.api.description import VERSION, document
+from app.api.edge import Edge, Shortcut
+from app.api.health import Checkup
+from app.api.limits import Callsigns, Limiter, policy
+from app.api.logs import configure as configure_logs
+from app.api.measures import Measures
+from app.api.mount import mount, mount_operations
+from app.api.screening import PREFIX, ScreenOne
+from app.api.stamps import Stamps
+from app.services.enroll import read_root_documents
+from app.services.node import Node
+
+__all__ = ["Chosen", "configure_logs", "install", "operations_app"]
+
+
+def install(app: FastAPI, node: Node, chosen: Chosen) -> None:
+    """Routes, edge and problems; the node must be started before the first request."""
+    api = Api(
+        node=node,
+        chosen=chosen,
+        measures=Measures(node, data_dir=chosen.data_dir, version=VERSION),
+        limiter=Limiter(node.clock),
+        stamps=Stamps(node.database),
+        roots=dict(enumerate(read_root_documents(chosen.data_dir), 1)),
+        public_policy=policy("lookup", chosen.rate_public_per_minute),
+    )
+    mount(app, operations=not chosen.operations_bind)
+    described = document()
+    app.openapi = lambda: described  # type: ignore[method-assign]
+    _dress(app, api, {PREFIX: ScreenOne(api)})
+
+
+def operations_app(app: FastAPI) -> FastAPI:
+    """Health and metrics of an installed application, for `OPERATIONS_BIND`; it shares everything with it and has no life of its own."""
+    api: Api = app.state.api
+    own = FastAPI(title="Cordon operations", version=VERSION, openapi_url=None, redirect_slashes=False)
+    mount_operations(own)
+    _dress(own, api, {})
+    return own
+
+
+def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut]) -> None:
+    """State and problems inside, the edge around everything, also around the framework's last resort for errors."""
+    app.state.api = api
+    app.state.checkup = Checkup(api)
+    problems.install(app)
+    build_stack = app.build_middleware_stack
+
+    def with_edge() -> ASGIApp:
+        return Edge(
+            build_stack(),
+            requests=api.measures.requests,
+            callsigns=Callsigns(api.chosen.trusted_proxies),
+            is_https=api.node.identity.public_url.startswith("https:"),
+            shortcuts=shortcuts,
+        )
+
+    app.build_middleware_stack = with_edge  # type: ignore[method-assign]

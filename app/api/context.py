@@ -1,0 +1,68 @@
+"""What every route is given: the node, the operator's choices, and the counters and stamps of the HTTP floor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from fastapi import Request
+from starlette.types import Scope
+
+from app.api.edge import PASSAGE, Passage
+from app.api.limits import Limiter, OverQuota, Policy
+from app.api.measures import Measures
+from app.api.stamps import Stamps
+from app.services.node import Node
+
+
+class Chosen(Protocol):
+    """The settings that this floor needs; `app.settings.Settings` has them all."""
+
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def metrics_token(self) -> str: ...
+    @property
+    def trusted_proxies(self) -> str: ...
+    @property
+    def log_public(self) -> bool: ...
+    @property
+    def rate_public_per_minute(self) -> int: ...
+    @property
+    def rate_client_per_minute(self) -> int: ...
+    @property
+    def operations_bind(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One application's own; `roots` are the root documents as served, by version."""
+
+    node: Node
+    chosen: Chosen
+    measures: Measures
+    limiter: Limiter
+    stamps: Stamps
+    roots: Mapping[int, bytes]
+    public_policy: Policy
+    """The policy of callers without a key."""
+
+    def spend(self, passage: Passage, who: str, asked: Policy, amount: int = 1) -> None:
+        """Take units of a policy; the answer says what is left, also the refusal."""
+        try:
+            passage.rates.append(self.limiter.spend(who, asked, amount))
+        except OverQuota as error:
+            passage.rates.append(error.left)
+            raise
+
+
+def api_of(request: Request) -> Api:
+    """The application's own, for a route."""
+    return cast("Api", request.scope["app"].state.api)
+
+
+def passage_of(scope: Scope) -> Passage:
+    """The passage that the edge opened for this request."""
+    return cast("Passage", scope[PASSAGE])

@@ -1,0 +1,270 @@
+"""The edge: what every request passes before a route sees it and every answer before it leaves. One pure ASGI middleware.
+
+In: paths of one spelling, bounded headers and bodies, no compression, a request id. Out: security headers, `Vary`, a default of
+`no-store`, the measured time, one line in the log. Refusals here are problems like any other (trust-and-ops S-08, S-10, S-15, S-18, S-23, S-25).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.limits import Callsigns, Header, Left, rate_headers
+from app.api.logs import RequestLines, request_id
+from app.api.measures import Requests
+from app.api.problems import problem_response
+from app.domain.errors import BadRequest, CordonError, MethodNotAllowed, TooLarge, UnsupportedMediaType
+
+log = logging.getLogger("cordon.edge")
+
+MOST_HEADERS = 100
+MOST_HEADER_BYTES = 16 * 1024
+BODY_BYTES = 64 * 1024
+STATEMENT_BYTES = 1024 * 1024
+BULK_BYTES = 8 * 1024 * 1024
+BODY_S = 60.0
+_ID_BYTES = 12
+PASSAGE = "cordon.passage"
+
+# One spelling a path: what a segment may hold stands for itself, three signs may also be written as %-escapes, as clients do.
+_PATH = re.compile(rb"(?:[A-Za-z0-9._:@+/~-]|%(?:3[Aa]|40|2[Bb]))*")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
+_HOST = re.compile(rb"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_LENGTH = re.compile(rb"[0-9]{1,12}")
+_SINGLE = (
+    b"authorization",
+    b"content-length",
+    b"content-type",
+    b"host",
+    b"idempotency-key",
+    b"if-match",
+    b"cordon-purpose",
+    b"cordon-case",
+)
+
+_SECURITY: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    # An answer is data: no page may frame it, load from it or run what stands in it.
+    (b"vary", b"Authorization, Accept, Accept-Encoding"),
+)
+_CSP: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+_NO_STORE: Header = (b"cache-control", b"no-store")
+
+
+class Passage:
+    """One request on its way: its id, its headers by name, who sent it, and what its answer carries besides."""
+
+    __slots__ = ("_edge", "_send", "actor", "extra", "headers", "id", "is_started", "peer", "rates", "route", "scope", "started", "status")
+
+    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+        self.started = time.perf_counter()
+        self.scope = scope
+        self.status = 500
+        self.is_started = False
+        self.extra: list[Header] = []
+        self.rates: list[Left] = []
+        self.actor = ""
+        self.route = ""
+        self.peer = ""
+        self._edge = edge
+        self._send = send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        asked = self.headers.get(b"x-request-id")
+        self.id = edge.new_id() if asked is None or not _REQUEST_ID.fullmatch(asked) else asked.decode("ascii")
+
+    @property
+    def callsign(self) -> str:
+        """The name under which a caller without a key is counted."""
+        return self._edge.callsigns.of(self.peer, self.headers)
+
+    async def send(self, message: Message) -> None:
+        """Pass an answer on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.is_started = True
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append(_NO_STORE)
+            message["headers"] = headers + self._common()
+        await self._send(message)
+
+    async def answer(self, headers: list[Header], body: bytes) -> None:
+        """A whole answer with 200; `headers` say type, length and caching."""
+        self.is_started = True
+        self.status = 200
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers + self._common()})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _common(self) -> list[Header]:
+        headers = [*self._edge.headers_of(self.scope["path"]), (b"x-request-id", self.id.encode("ascii")), *self.extra]
+        if self.rates:
+            headers += rate_headers(self.rates)
+        return headers
+
+
+class Shortcut(Protocol):
+    """An endpoint that needs no framework; `route` is its template."""
+
+    route: str
+
+    async def __call__(self, passage: Passage, last: str) -> None:
+        """Answer through `passage.send`; `last` is the last segment of the path."""
+        ...
+
+
+class Edge:
+    """The middleware, around all others. `is_https`: the public URL is https, so browsers may be told to stay with it.
+
+    `shortcuts`: endpoints by the prefix of their path, for GETs of one more segment, which are answered before the application is
+    entered. They raise like any other; what they raise becomes a problem here.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, requests: Requests, callsigns: Callsigns, is_https: bool, shortcuts: Mapping[str, Shortcut] | None = None
+    ) -> None:
+        self._app = app
+        self._shortcuts = dict(shortcuts or {})
+        self._requests = requests
+        self._lines = RequestLines()
+        self._extra = [*_SECURITY, *([_HSTS] if is_https else [])]
+        self._extra_csp = [*self._extra, _CSP]
+        self._ids = ""
+        self.callsigns = callsigns
+
+    def new_id(self) -> str:
+        """A random request id; drawn in bulk, as each draw is a call into the kernel."""
+        if not self._ids:
+            self._ids = os.urandom(_ID_BYTES * 256).hex()
+        drawn, self._ids = self._ids[: 2 * _ID_BYTES], self._ids[2 * _ID_BYTES :]
+        return drawn
+
+    def headers_of(self, path: str) -> list[Header]:
+        """The security headers; /docs alone brings a page with scripts of its own."""
+        return self._extra if path == "/docs" else self._extra_csp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, one connection event."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return  # a websocket is not accepted
+        passage = Passage(self, scope, send)
+        scope[PASSAGE] = passage
+        scope.setdefault("state", {})["request_id"] = passage.id
+        token = request_id.set(passage.id)
+        self._requests.active += 1
+        try:
+            await self._pass(passage, scope, receive)
+        finally:
+            self._requests.active -= 1
+            request_id.reset(token)
+            self._note(passage, scope)
+
+    async def _pass(self, passage: Passage, scope: Scope, receive: Receive) -> None:
+        try:
+            receive = self._check(passage, scope, receive)
+            prefix, _, last = scope["path"].rpartition("/")
+            shortcut = self._shortcuts.get(prefix) if scope["method"] == "GET" else None
+            if shortcut is not None and last:
+                passage.route = shortcut.route
+                await shortcut(passage, last)
+            else:
+                await self._app(scope, receive, passage.send)
+        except CordonError as error:
+            if isinstance(error, TooLarge):
+                passage.extra.append((b"connection", b"close"))
+            await self._refuse(passage, scope, error)
+        except Exception:
+            if passage.is_started:  # answered with 500 and logged further in, or broken off in the middle of an answer
+                return
+            log.exception("unforeseen")
+            await self._refuse(passage, scope, CordonError("something went wrong here: the request id finds it in our log"))
+
+    async def _refuse(self, passage: Passage, scope: Scope, error: CordonError) -> None:
+        response = problem_response(error, Request(scope))
+        await response(scope, _nothing, passage.send)
+
+    def _note(self, passage: Passage, scope: Scope) -> None:
+        taken = time.perf_counter() - passage.started
+        route = passage.route or getattr(scope.get("route"), "path", "unmatched")
+        self._requests.add(scope["method"], route, passage.status, taken)
+        if self._lines.is_on:
+            self._lines.add((time.time(), passage.id, scope["method"][:16], route, passage.status, taken, passage.actor))
+
+    # --- what comes in -----------------------------------------------------------------------------------------------
+
+    def _check(self, passage: Passage, scope: Scope, receive: Receive) -> Receive:
+        headers = scope["headers"]
+        if len(headers) > MOST_HEADERS or sum([len(name) + len(value) + 4 for name, value in headers]) > MOST_HEADER_BYTES:
+            raise TooLarge("the header fields are more than 100 or longer than 16 KiB: leave out what is not needed")
+        client = scope.get("client")
+        passage.peer = client[0] if client else ""
+        if len(passage.headers) != len(headers):
+            _refuse_repeated(headers)
+        if scope["method"] in ("TRACE", "CONNECT"):
+            raise MethodNotAllowed(f"{scope['method']} is not answered here")
+        raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
+        if not _PATH.fullmatch(raw):
+            raise BadRequest("a path here holds A-Z a-z 0-9 . _ : @ + - only: send any other id as the query parameter `id`")
+        if _HOST.fullmatch(passage.headers.get(b"host", b"")) is None:
+            raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
+        declared = passage.headers.get(b"content-length")
+        if declared is None and b"transfer-encoding" not in passage.headers:
+            return receive
+        return self._bounded(passage, scope, receive, declared)
+
+    def _bounded(self, passage: Passage, scope: Scope, receive: Receive, declared: bytes | None) -> Receive:
+        """`receive` that refuses bytes beyond what the route takes, and a body that does not come to its end in time."""
+        if passage.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaType("bodies are read as they are: send this one without Content-Encoding")
+        most = body_bytes(scope["method"], scope["path"], passage.headers.get(b"content-type", b""))
+        too_large = TooLarge(f"the body is larger than {most} bytes, the most that this route takes: send it in parts")
+        if declared is not None and (_LENGTH.fullmatch(declared) is None or int(declared) > most):
+            raise too_large
+        deadline = time.monotonic() + BODY_S
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            try:
+                async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                    message = await receive()
+            except TimeoutError as error:
+                raise BadRequest(f"the body did not arrive within {BODY_S:.0f} seconds") from error
+            size += len(message.get("body", b""))
+            if size > most:
+                raise too_large
+            return message
+
+        return bounded
+
+
+def body_bytes(method: str, path: str, content_type: bytes) -> int:
+    """The most bytes that a request may carry (schemas §3)."""
+    if method == "POST" and path == "/v1/statements":
+        kind = content_type.partition(b";")[0].strip().lower()
+        return {b"application/sd-jwt": STATEMENT_BYTES, b"text/plain": BULK_BYTES}.get(kind, BODY_BYTES)
+    if method == "POST" and path == "/v1/screen":
+        return BULK_BYTES
+    return BODY_BYTES
+
+
+def _refuse_repeated(headers: list[Header]) -> None:
+    """Two of a kind are read differently by different readers."""
+    names = [name for name, _ in headers]
+    for name in _SINGLE:
+        if names.count(name) > 1:
+            raise BadRequest(f"the header field `{name.decode('ascii')}` stands twice: send it once")
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

@@ -1,0 +1,20 @@
+"""Every route of the HTTP floor, in one flat table: nested routers cost time and tell no more."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from app.api import health, keys, log, registry, screening, statements, subjects
+
+ROUTERS: tuple[APIRouter, ...] = (screening.router, statements.router, subjects.router, log.router, registry.router, keys.router)
+
+
+def mount(app: FastAPI, *, operations: bool = True) -> None:
+    """Put the routes in; `operations`: health and metrics, too."""
+    for router in (*ROUTERS, *([health.router] if operations else [])):
+        app.router.routes.extend(router.routes)
+
+
+def mount_operations(app: FastAPI) -> None:
+    """Health and metrics alone, for a port of their own."""
+    app.router.routes.extend(health.router.routes)

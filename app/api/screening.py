@@ -1,0 +1,187 @@
+"""Screening: one address or many (schemas §4.2). `GET /v1/screen/{address}` is the hot path of the whole node.
+
+It is answered by a bare ASGI endpoint before the application is entered (performance §1: a FastAPI handler alone costs more than the
+answer). The FastAPI route of the same path behind it documents it and does the same by the same rules; a test holds both to the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qsl
+
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from app.api import examples as ex
+from app.api import schemas as s
+from app.api.bodies import as_model, read_body
+from app.api.callers import JSON, NO_STORE, PRIVATE, Screening, check_accept, policy_of, purpose_of, recognise
+from app.api.context import Api
+from app.api.docs import answers, takes
+from app.api.edge import Passage
+from app.api.limits import DAY_S, Header, policy
+from app.api.problems import from_validation
+from app.domain.errors import BadRequest, Schema, TooLarge
+from app.domain.permission import Action, Caller, permit
+from app.services.screen import Caller as Asker
+from app.services.screen import Query as Row
+
+router = APIRouter(tags=["screening"])
+
+Results = Sequence[Mapping[str, Any]]
+NOT_LISTED = "not_listed"
+
+PREFIX = "/v1/screen"
+PATH = PREFIX + "/{address}"
+_PROBLEMS = "schema not_acceptable"
+_NARROW = frozenset({"AMBER", "AMBER+STRICT", "RED"})
+_TYPE: Header = (b"content-type", b"application/json")
+_CACHE: dict[str, Header] = {cache: (b"cache-control", cache.encode("ascii")) for cache in (PRIVATE, NO_STORE)}
+
+
+class ScreenOne:
+    """`GET /v1/screen/{address}` without a framework, as a shortcut of the edge."""
+
+    route = PATH
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def __call__(self, passage: Passage, last: str) -> None:
+        """Raises Refused, which the edge turns into a problem."""
+        body, cache = await answer_one(self._api, passage, last, passage.scope["query_string"])
+        await passage.answer([_TYPE, _CACHE[cache], (b"content-length", b"%d" % len(body))], body)
+
+
+async def answer_one(api: Api, passage: Passage, text: str, query_string: bytes) -> tuple[bytes, str]:
+    """Body and Cache-Control for one address: the same key, permission, quota and purpose as on every route."""
+    caller = await recognise(api, passage)
+    who = caller.actor or passage.callsign
+    api.spend(passage, who, policy_of(api, caller))
+    permit(caller, Action.SCREEN)
+    check_accept(passage.headers.get(b"accept"), (JSON,))
+    purpose, case = purpose_of(passage, caller, Action.SCREEN)
+    chain, tag = _scope_of(query_string) if query_string else (None, None)
+    if caller.addresses_per_day is not None:
+        api.spend(passage, who, policy("addresses", caller.addresses_per_day, DAY_S))
+    asker = Asker(caller.reader, caller.actor, purpose, case)
+    words = await api.node.screening.screen_one(Row(text, chain, tag), asker)
+    results = cast("Results", [words["result"]])
+    _count(api, caller, results)
+    return orjson.dumps(words), _cache_of(results)
+
+
+def _scope_of(query_string: bytes) -> tuple[str | None, str | None]:
+    """`chain` and `tag` of a query string; everything else is refused."""
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=8)
+    except ValueError as error:
+        raise BadRequest("the query is not `name=value` pairs in UTF-8") from error
+    if len(dict(pairs)) != len(pairs):
+        raise Schema("a query parameter stands twice")
+    if any(c < " " or c == "\x7f" for pair in pairs for c in "".join(pair)):
+        raise BadRequest("the query holds control characters")
+    try:
+        asked = s.ScopeQuery.model_validate(dict(pairs))
+    except ValidationError as error:
+        found = [
+            {**one, "loc": ("query", *one["loc"])} for one in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise from_validation(found) from error
+    return asked.chain, asked.tag
+
+
+def _cache_of(results: Results) -> str:
+    """Hits may be kept for a minute by the caller alone, narrow ones and misses not at all (CP-5)."""
+    is_hit = False
+    for result in results:
+        for said in result["statements"]:
+            is_hit = True
+            if said["tlp"] in _NARROW:
+                return NO_STORE
+    return PRIVATE if is_hit else NO_STORE
+
+
+# --- the same as FastAPI routes ------------------------------------------------------------------------------------------
+
+
+@router.get(
+    PATH,
+    operation_id="screen_address",
+    summary="One address or indicator, in any spelling.",
+    responses=answers(
+        "What was said of it. A text that cannot be read is `invalid`, with its error.", s.ScreenOne, ex.SCREEN_ONE, _PROBLEMS
+    ),
+)
+async def screen_address(visit: Screening, address: str, asked: Annotated[s.ScopeQuery, Query()]) -> Response:
+    """No verdict: what was said, by whom, and what its issuer suggests."""
+    return await _one(visit, address, asked)
+
+
+@router.get(
+    "/v1/screen",
+    operation_id="screen_address_by_query",
+    summary="The same for a text that is no path segment: a web address, a handle.",
+    responses=answers("What was said of it.", s.ScreenOne, ex.SCREEN_ONE, _PROBLEMS),
+)
+async def screen_address_by_query(visit: Screening, asked: Annotated[s.ScreenQuery, Query()]) -> Response:
+    """See `screen_address`."""
+    return await _one(visit, asked.id, asked)
+
+
+async def _one(visit: Screening, text: str, asked: s.ScopeQuery) -> Response:
+    visit.spend_addresses(1)
+    words = await visit.api.node.screening.screen_one(Row(text, asked.chain, asked.tag), _asker(visit))
+    results = cast("Results", [words["result"]])
+    _count(visit.api, visit.caller, results)
+    return visit.answer(words, cache=_cache_of(results))
+
+
+@router.post(
+    "/v1/screen",
+    operation_id="screen_addresses",
+    summary="Up to 10,000 addresses or indicators.",
+    openapi_extra=takes({JSON: ex.SCREEN_REQUEST}, s.ScreenRequest),
+    responses=answers(
+        "One result a row, in order.",
+        s.ScreenMany,
+        ex.SCREEN_MANY,
+        "bad_json too_large unsupported_media_type schema not_acceptable idempotency_mismatch in_progress",
+    ),
+)
+async def screen_addresses(visit: Screening) -> Response:
+    """One bad row never fails the others."""
+    body = await visit.request.body()
+    value = read_body(visit.request, body, bulk=True)
+    items = value.get("items") if isinstance(value, dict) else None
+    if isinstance(items, list) and len(items) > s.SCREEN_MOST:
+        raise TooLarge(f"{len(items)} items in one request: at most {s.SCREEN_MOST}")
+    asked = as_model(value, s.ScreenRequest)
+    rows = [Row(item.address, item.chain, item.tag, item.reference) for item in asked.items]
+
+    async def work() -> Response:
+        visit.spend_addresses(len(rows))
+        words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=asked.include == "hits")
+        results = cast("Results", words["results"])
+        _count(visit.api, visit.caller, results, asked=len(rows))
+        return visit.answer(words, cache=_cache_of(results))
+
+    return await visit.once(body, work)
+
+
+def _asker(visit: Screening) -> Asker:
+    caller: Caller = visit.caller
+    return Asker(caller.reader, caller.actor, visit.purpose, visit.case)
+
+
+def _count(api: Api, caller: Caller, results: Results, *, asked: int = 0) -> None:
+    """`asked`: rows, of which those without a hit may be left out of the results."""
+    lookups, who = api.measures.lookups, str(caller.caller_class)
+    for result in results:
+        lookups[result["match"], who] += 1
+    if asked > len(results):
+        lookups[NOT_LISTED, who] += asked - len(results)
