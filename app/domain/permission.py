@@ -28,6 +28,7 @@ class CallerClass(StrEnum):
 class Action(StrEnum):
     """What a route does."""
 
+    PUBLISHED = "published"
     SCREEN = "screen"
     READ = "read"
     SUBMIT = "submit"
@@ -61,6 +62,7 @@ _KEYED = _EVERYBODY - {CallerClass.PUBLIC}
 
 # Action -> (classes that may, scope that a key must carry; None: any key, or none at all).
 _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
+    Action.PUBLISHED: (_EVERYBODY, None),
     Action.SCREEN: (_READERS, "screen"),
     Action.READ: (_READERS, "read"),
     Action.SUBMIT: (_EVERYBODY, None),
