@@ -158,11 +158,14 @@ class Signer:
         days: float = 300,
         context: Mapping[str, Any] = CONTEXT,
         others: Mapping[str, Any] | None = None,
+        labels: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> str:
-        """A listing of `items`; `others`: further parts (ctx, pii)."""
-        exp = self.now + int(days * DAY_S)
-        return self.say(Kind.LISTING, {"exp": exp}, {"core": [*items, dict(context)], **(others or {})}, **more)
+        """A listing of `items`; `others`: further parts (ctx, pii); `labels`: what each part is for, else as the stub."""
+        claims: dict[str, Any] = {"exp": self.now + int(days * DAY_S)}
+        if labels is not None:
+            claims["parts"] = dict(labels)
+        return self.say(Kind.LISTING, claims, {"core": [*items, dict(context)], **(others or {})}, **more)
 
     def renew(self, *sids: str, days: float = 600, **more: Any) -> str:
         """Move the expiry of listings."""
@@ -174,7 +177,7 @@ class Signer:
 
     def erase(self, *sids: str, parts: Sequence[str] = ("core",), **more: Any) -> str:
         """Destroy parts of statements."""
-        return self.say(Kind.ERASE, {"t": list(sids), "del": list(parts), "ground": "court order"}, **more)
+        return self.say(Kind.ERASE, {"t": list(sids), "del": list(parts), "ground": "court_order"}, **more)
 
     def approve(self, *sids: str, **more: Any) -> str:
         """Be the second key."""
@@ -184,7 +187,7 @@ class Signer:
         """Stand by statements of a key that was revoked."""
         return self.say(Kind.REAFFIRM, {"t": list(sids)}, **more)
 
-    def dispute(self, *sids: str, stage: str | None = None, ground: str = "mistaken_identity", **more: Any) -> str:
+    def dispute(self, *sids: str, stage: str | None = None, ground: str = "wrong_person", **more: Any) -> str:
         """Object to statements of this log."""
         item = {"ground": ground} if stage is None else {"ground": ground, "stage": stage}
         return self.say(Kind.DISPUTE, {"t": [f"{ohash_of(self.origin)}/{sid}" for sid in sids]}, {"core": [item]}, **more)

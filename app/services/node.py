@@ -12,7 +12,7 @@ from app.domain.errors import Betrayed, CordonError, LogFrozen
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
-from app.services.admit import Gate, OwnLog, check_entries
+from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
 from app.services.guard import Guards
@@ -127,6 +127,8 @@ class Node:
         async with self.database.transaction() as tx:
             old = await tx.held.older_than(self.clock() - HELD_FOR_MS)
             await tx.held.drop(*(one.sid for one in old))
+            if old:
+                await tx.meta.set(FORGET_DUE, b"1")  # the next heartbeat makes the bytes leave the files
         for one in old:
             log.warning("dropped a held statement of %s after 14 days without approval: %s", one.issuer, one.sid)
 

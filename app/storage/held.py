@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_
 
 from app.domain.labels import Label
 from app.storage.events import pack_label, unpack_label
@@ -21,6 +21,7 @@ _AFTER = tuple_(_H.received_ms, _H.sid) > tuple_(bindparam("ms"), bindparam("aft
 _PAGE = select(held).where(_AFTER).order_by(_H.received_ms, _H.sid).limit(bindparam("limit"))
 _PAGES = {False: Query(_PAGE), True: Query(_PAGE.where(_H.issuer == bindparam("issuer")))}
 _OLD = Query(select(held).where(_H.received_ms < bindparam("before")).order_by(_H.received_ms, _H.sid))
+_COUNT = Query(select(func.count()).where(_H.issuer == bindparam("issuer"), _H.received_ms >= bindparam("since")))
 _DROP = Query(delete(held).where(one_of(_H.sid, "sids")))
 
 
@@ -67,6 +68,10 @@ class HeldShelf:
     async def older_than(self, before_ms: int) -> list[Held]:
         """Those received before a moment: to be dropped, with notice."""
         return [_held(row) for row in await self._session.rows(_OLD, before=before_ms)]
+
+    async def count_since(self, issuer: str, since_ms: int) -> int:
+        """How many of an issuer's statements wait that were received since a moment (for its quota)."""
+        return int((await self._session.rows(_COUNT, issuer=issuer, since=since_ms))[0][0])
 
     async def drop(self, *sids: str) -> int:
         """Forget statements; the number that were there."""

@@ -61,6 +61,7 @@ class Facts:
         """A statement of this batch is kept outside the log: its approval may stand behind it."""
         self.held[held.sid] = held
         self.targets[held.sid] = held_target(held, origin)
+        self.counts[held.issuer] = self.counts.get(held.issuer, 0) + 1
 
 
 def held_target(held: Held, origin: str) -> Target:
@@ -84,12 +85,17 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
         targets={sid: _target(one) for sid, one in stored.items()},
         listed_at={sid: one.accepted_ms // 1000 for sid, one in stored.items()},
         jtis=await _jtis(tx, stubs),
-        counts={issuer: await tx.statements.count_since(issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
+        counts={issuer: await _count(tx, issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
         open_freezes={issuer: set(await tx.subjects.open_freezes(issuer, now_ms // 1000)) for issuer in freezes},
     )
     for sid, one in held.items():
         facts.targets.setdefault(sid, held_target(one, origin))
     return facts
+
+
+async def _count(tx: Transaction, issuer: str, since_ms: int) -> int:
+    """What counts against a quota: also what was held, lest the shelf of held statements fill without end."""
+    return await tx.statements.count_since(issuer, since_ms) + await tx.held.count_since(issuer, since_ms)
 
 
 def freezes_of(items: CheckedItems, origin: str, index: int) -> Iterator[ItemRow]:

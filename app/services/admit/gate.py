@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable, UnknownKid
@@ -28,7 +28,7 @@ from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
 from app.services.admit.outcome import Admitted, HeldReason, Status
 from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
-from app.services.admit.projection import FORGET_DUE, Batch, Moved, moved_between, project
+from app.services.admit.projection import FORGET_DUE, Batch, Face, Moved, faces_of, moved_between, moved_by_members, project
 from app.storage.database import Database, Transaction
 from app.storage.faults import Busy, LostRace
 from app.storage.held import Held
@@ -99,6 +99,7 @@ class Gate:
         self._loop: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._registry_size = 0
+        self._faces: Mapping[str, Face] = {}
         self.outcomes: Counter[str] = Counter()
         """How many statements ended how; of a refused person nothing is kept but this number."""
 
@@ -112,6 +113,7 @@ class Gate:
             async with self._database.reading() as tx:
                 # First of all, so that also over a damaged edge those who look up are known for who they are.
                 await self._read_registry(tx)
+                self._faces = await faces_of(tx, self.origin)
                 await self._catch_up(tx)
                 await self._log.check_anchor(tx)
                 await self._log.check_newest(tx)
@@ -156,9 +158,9 @@ class Gate:
                     await self._take_lease(tx)
                     await self._catch_up(tx)
                 await self._log.sign(release=self._releasing())
+                await self._forget_if_due()
             except Betrayed as error:
                 self.freeze(error)
-                await self._forget_if_due()
             except Unavailable:
                 return  # another worker sequences, and signs
 
@@ -249,7 +251,7 @@ class Gate:
             await self._take_lease(tx)
             await self._catch_up(tx)
             now_ms = self._clock()
-            behind = await self._behind(tx)
+            behind, renamed = await self._behind(tx), list[Moved]()
             batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
             for one in waiting:
                 self._refresh(one)
@@ -261,6 +263,8 @@ class Gate:
                     break
             grown = self._log.grow(batch.entries)
             moved = await project(tx, batch, keyring=self._keyring, grown=grown)
+            if any(one.stub.kind in _ENDS_BATCH for one in batch.logged):
+                renamed.append(await self._renamed(tx))
             unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
             if not unsigned:
                 await self._give_lease_back(tx)
@@ -273,7 +277,7 @@ class Gate:
             self._registry_size = self._log.size
         if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
             await self._log.sign(release=self._releasing())
-        self._move_index(behind, moved)
+        self._move_index(*behind, moved, *renamed)
         if moved.erased:
             await self._forget()
         await self._tell_verdicts(verdicts, grown)
@@ -289,17 +293,22 @@ class Gate:
             except Betrayed as error:
                 self.freeze(error)
             else:
-                self._move_index(behind)
+                self._move_index(*behind)
 
-    async def _behind(self, tx: Transaction) -> Moved:
+    async def _behind(self, tx: Transaction) -> list[Moved]:
         """What the index has missed up to the edge."""
         if self._index.position >= self._log.size:
-            return Moved()
-        return await moved_between(tx, self.origin, self._index.position, self._log.size)
+            return []
+        return [await moved_between(tx, self.origin, self._index.position, self._log.size), await self._renamed(tx)]
+
+    async def _renamed(self, tx: Transaction) -> Moved:
+        """The index shows members with name, country and what their disputes weigh: a new `member` statement may change that."""
+        return await moved_by_members(tx, self.origin, before=self._faces)
 
     def _move_index(self, *moves: Moved) -> None:
         for moved in moves:
             self._index.replace(moved.statements, moved.listings, moved.links)
+            self._faces = moved.faces or self._faces
         self._index.position = self._log.size
 
     def _refresh(self, one: _Waiting) -> None:

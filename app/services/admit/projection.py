@@ -6,8 +6,8 @@ statements it touches be folded again from their small history (`domain/folding_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.domain.answer import Link, Listing
 from app.domain.canonical import write_json
@@ -23,7 +23,7 @@ from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
 from app.storage.database import Transaction
 from app.storage.log import Head, LogEntry
-from app.storage.records import PartRow, StatementRow
+from app.storage.records import PartRow, StatementRow, Stored
 from app.storage.subjects import ItemRow
 
 FORGET_DUE = "forget_due"
@@ -66,6 +66,10 @@ class Batch:
         return index
 
 
+Face = tuple[str, str | None, str]
+"""How a member looks in answers: name, country, class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """Statements whose listings the index must take in anew."""
@@ -75,6 +79,8 @@ class Moved:
     links: Sequence[Link] = ()
     erased: bool = False
     """Content was deleted: the database should forget the bytes too."""
+    faces: Mapping[str, Face] | None = None
+    """How members look from now on, if that was asked."""
 
 
 def event_of(stub: Stub, index: int) -> Event:
@@ -175,6 +181,34 @@ async def moved_between(tx: Transaction, origin: str, first: int, end: int) -> M
     moving = [event for event in events if event.targets or event.kind == Kind.KEY_REVOKE]
     touched = await _touched(tx, moving) if moving else set()
     return await _moved(tx, origin, touched | {(origin, event.sid) for event in events if event.kind == Kind.LISTING})
+
+
+async def faces_of(tx: Transaction, origin: str) -> dict[str, Face]:
+    """The members of a log as they are shown."""
+    return {one.id: (one.name, one.country, one.member_class) for one in await tx.registry.members() if one.origin == origin}
+
+
+async def moved_by_members(tx: Transaction, origin: str, *, before: Mapping[str, Face]) -> Moved:
+    """Whatever shows a member who looks otherwise than `before`: his listings, and those that he has disputed or endorsed."""
+    statements: set[Key] = set()
+    faces = await faces_of(tx, origin)
+    for member in [one for one in before.keys() | faces.keys() if before.get(one) != faces.get(one)]:
+        for kind in (Kind.LISTING, *ANNOTATION_KINDS):
+            async for one in _said_by(tx, member, kind):
+                targets = [(origin, sid.rpartition("/")[2]) for sid in one.event.targets]
+                statements.update([(one.origin, one.sid)] if kind == Kind.LISTING else targets)
+    return replace(await _moved(tx, origin, statements), faces=faces)
+
+
+async def _said_by(tx: Transaction, member: str, kind: str, page: int = 1_000) -> AsyncIterator[Stored]:
+    after = None
+    while True:
+        rows = await tx.statements.page(issuer=member, kind=kind, after=after, limit=page)
+        for row in rows:
+            yield row
+        if len(rows) < page:
+            return
+        after = (rows[-1].accepted_ms, rows[-1].origin, rows[-1].index)
 
 
 async def _moved(tx: Transaction, origin: str, statements: Collection[Key], *, erased: bool = False) -> Moved:
