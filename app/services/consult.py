@@ -33,6 +33,7 @@ from app.domain.labels import Label, Reader, can_read
 from app.domain.permission import Caller
 from app.seal.keyring import KeyRecord, Keyring
 from app.storage.database import Database, Transaction
+from app.storage.entities import MOST_CANDIDATES
 from app.storage.records import PartRow, StatementRecord, Stored
 from app.storage.words import words_of
 
@@ -243,8 +244,7 @@ class Consultation:
         moment = self._moment()
         items: list[JsonValue] = []
         async with self._database.reading() as tx:
-            ids = await tx.entities.search(text, kind=kind, country=country, programme=programme)
-            wanted = [i for i in sorted(ids) if i > after]
+            wanted = await tx.entities.search(text, kind=kind, country=country, programme=programme, after=after, limit=MOST_CANDIDATES)
             for start in range(0, len(wanted), 200):
                 chunk = wanted[start : start + 200]
                 by_id: dict[str, list[Listing]] = {}

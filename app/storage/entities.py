@@ -19,7 +19,8 @@ _W = entity_word.c
 _IN_RANGE = (_W.word >= bindparam("word"), _W.word < bindparam("end"))
 _OF_WORD = Query(select(_W.subject).distinct().where(*_IN_RANGE).order_by(_W.subject).limit(bindparam("most")))
 _NARROW = Query(select(_W.subject).distinct().where(*_IN_RANGE, one_of(_W.subject, "subjects")))
-_MOST_CANDIDATES = 20_000
+MOST_CANDIDATES = 20_000
+_EVERY_KIND = tag("kind", "")
 _ANY_ENDING = "\U0010ffff"
 
 
@@ -43,7 +44,7 @@ class EntityShelf:
     ) -> list[str]:
         """Subjects whose names hold every word of `text` (the last one may be unfinished), in order of the id, after `after`.
 
-        A search for nothing finds nothing. One that starts from more than 20,000 candidates looks at the first of them.
+        Asked for nothing in particular it gives all. A search that starts from more than 20,000 candidates looks at the first of them.
         """
         exact = [tag(name, value) for name, value in (("kind", kind), ("country", country), ("programme", programme)) if value]
         *whole, last = words_of(text) or [""]
@@ -51,13 +52,15 @@ class EntityShelf:
         ranges = [(word, word + " ") for word in (*exact, *whole)]
         if last:
             ranges.append((last, last + _ANY_ENDING))
-        found = await self._subjects(ranges) if ranges else set()
+        if not ranges and text:
+            return []  # signs without a letter or a digit
+        found = await self._subjects(ranges or [(_EVERY_KIND, _EVERY_KIND + _ANY_ENDING)])
         return sorted(subject for subject in found if subject > after)[:limit]
 
     async def _subjects(self, ranges: Sequence[tuple[str, str]]) -> set[str]:
         # The longest word is the rarest, as far as one can tell without statistics.
         (word, end), *others = sorted(ranges, key=lambda one: (one[0].startswith("="), -len(one[0])))
-        rows = await self._session.rows(_OF_WORD, word=word, end=end, most=_MOST_CANDIDATES)
+        rows = await self._session.rows(_OF_WORD, word=word, end=end, most=MOST_CANDIDATES)
         found = {subject for (subject,) in rows}
         for word, end in others:
             if not found:
