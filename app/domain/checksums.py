@@ -93,8 +93,14 @@ _LIMB = 58**10  # ten digits fit a machine word: most divisions are then short o
 _PAIRS = [a + b for a in BITCOIN_ALPHABET for b in BITCOIN_ALPHABET]
 
 
-def _combined(digits: bytes) -> int:
-    """Value of at most 64 base58 digits: neighbours are joined into lanes of twice the width, six times."""
+def base58_decode(text: str, *, ripple: bool = False) -> bytes:
+    """The bytes of a base58 text; leading zero digits are leading zero bytes. ValueError outside the alphabet.
+
+    Neighbouring digits are joined into lanes of twice the width, six times over.
+    """
+    digits = text.encode().translate(_RIPPLE_DIGITS if ripple else _BITCOIN_DIGITS)
+    if len(digits) > _LANES:
+        return _decode_long(text, len(digits) - len(digits.lstrip(b"\0")), ripple=ripple)
     n = int.from_bytes(digits, "big")
     if n & _ALIEN:
         raise ValueError
@@ -103,21 +109,21 @@ def _combined(digits: bytes) -> int:
     n = (n & _M32) + _P4 * ((n >> 32) & _M32)
     n = (n & _M64) + _P8 * ((n >> 64) & _M64)
     n = (n & _M128) + _P16 * ((n >> 128) & _M128)
-    return (n & _M256) + _P32 * (n >> 256)
-
-
-def base58_decode(text: str, *, ripple: bool = False) -> bytes:
-    """The bytes of a base58 text; leading zero digits are leading zero bytes. ValueError outside the alphabet."""
-    digits = text.encode("ascii").translate(_RIPPLE_DIGITS if ripple else _BITCOIN_DIGITS)
-    n = _combined(digits[-_LANES:])
-    weight = 1
-    for end in range(len(digits) - _LANES, 0, -_LANES):
-        weight *= 58**_LANES
-        n += weight * _combined(digits[max(0, end - _LANES) : end])
+    n = (n & _M256) + _P32 * (n >> 256)
     body = n.to_bytes((n.bit_length() + 7) >> 3, "big")
     if not digits or digits[0]:
         return body
     return bytes(len(digits) - len(digits.lstrip(b"\0"))) + body
+
+
+def _decode_long(text: str, zeros: int, *, ripple: bool) -> bytes:
+    if not text.isascii():
+        raise ValueError
+    n = 0
+    for start in range(0, len(text), _LANES):
+        piece = text[start : start + _LANES]
+        n = n * 58 ** len(piece) + int.from_bytes(base58_decode(piece, ripple=ripple), "big")
+    return bytes(zeros) + n.to_bytes((n.bit_length() + 7) >> 3, "big")
 
 
 def base58_encode(data: bytes) -> str:
@@ -154,7 +160,7 @@ def monero_decode(text: str) -> bytes:
     for start in range(0, len(text), 11):
         block = text[start : start + 11]
         size = _MONERO_BLOCKS.get(len(block))
-        n = _combined(block.encode("ascii").translate(_BITCOIN_DIGITS))
+        n = int.from_bytes(base58_decode(block), "big")
         if size is None or n >> 8 * size:
             raise ValueError
         out += n.to_bytes(size, "big")
@@ -267,7 +273,7 @@ def bech32_decode(prefix: str, data: str) -> tuple[int, int, int]:
     count = len(data)
     if not 6 <= count <= 112:
         raise ValueError
-    number = int(data.encode("ascii").translate(_BECH32_DIGITS), 32)
+    number = int(data.encode().translate(_BECH32_DIGITS), 32)
     return number >> 30, count - 6, _bech32_start(prefix, count) ^ _BECH32.sum(number, count)
 
 
@@ -283,7 +289,7 @@ def cashaddr_decode(prefix: str, data: str) -> tuple[int, int, bool]:
     count = len(data)
     if not 8 <= count <= 112:
         raise ValueError
-    number = int(data.encode("ascii").translate(_BECH32_DIGITS), 32)
+    number = int(data.encode().translate(_BECH32_DIGITS), 32)
     return number >> 40, count - 8, _cashaddr_start(prefix, count) ^ _CASHADDR.sum(number, count) == 1
 
 

@@ -95,13 +95,11 @@ def script_of(kind: int, digest: bytes) -> bytes:
 
 def read(text: str, coin: Coin) -> Wallet:
     """An address of the coin named, in any of its spellings."""
-    if coin.family in ("bitcoincash", "bitcoinsv") and _is_cash(text):
+    if coin.prefix:
+        if text[: len(coin.prefix) + 1].lower() == coin.prefix + "1":
+            return read_segwit(text, coin)
+    elif coin.family in _WITH_CASH and _is_cash(text):
         return read_cash(text, coin)
-    head = text.partition("1")[0].lower()
-    if coin.prefix and head == coin.prefix:
-        return read_segwit(text, coin)
-    if head in TESTNET_PREFIXES:
-        raise _testnet()
     try:
         raw = base58_decode(text)
     except ValueError:
@@ -115,7 +113,7 @@ def read_versioned(text: str, raw: bytes, coin: Coin | None = None) -> Wallet:
         raise invalid("length", f"decoded it has {len(raw)} bytes, an address of this kind has 25: characters are missing or too many")
     if len(raw) == 26 and raw[:2] not in _TWO_BYTE_VERSIONS:
         raise invalid("length", "one character too many, or an address of a chain that is not read here")
-    if sha256d(raw[:-4])[:4] != raw[-4:]:
+    if not sha256d(raw[:-4]).startswith(raw[-4:]):
         raise invalid("checksum", "the checksum does not fit: a character is wrong; copy the address again from its source")
     version = raw[:-24]
     if coin is None:
@@ -200,6 +198,7 @@ def decode_bech32(prefix: str, data: str) -> tuple[int, int, int]:
 # --- CashAddr -------------------------------------------------------------------------------------------------------
 
 _CASH_SIZES: Final = {0: 20, 3: 32}
+_WITH_CASH: Final = frozenset(("bitcoincash", "bitcoinsv"))
 
 
 def _is_cash(text: str) -> bool:

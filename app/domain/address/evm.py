@@ -5,7 +5,9 @@ An EVM id stands for the key-holder on every EVM chain (`eip155:0`); a chain tha
 
 from __future__ import annotations
 
-from ..checksums import base58_decode, base58check_encode, eip55_matches, sha256d
+from hashlib import sha256
+
+from ..checksums import base58_decode, base58check_encode, eip55_matches
 from . import chains
 from .model import Wallet, invalid
 
@@ -71,7 +73,7 @@ def read_tron(text: str) -> Wallet:
 def tron_of(text: str, raw: bytes) -> Wallet:
     """The wallet of a decoded text of 25 bytes that opens with 0x41."""
     payload = raw[:21]
-    if sha256d(payload)[:4] != raw[21:]:
+    if not sha256(sha256(payload).digest()).digest().startswith(raw[21:]):
         raise invalid("checksum", "the checksum does not fit: a character is wrong; copy the address again from its source")
     if payload[0] != 0x41:
         raise invalid("unknown_chain", "the checksum holds, but the version byte is not Tron's")

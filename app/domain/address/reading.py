@@ -8,6 +8,7 @@ the edges are trimmed; nothing is repaired. Hot paths stand first: most of what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NoReturn
 
 from ..checksums import base58_decode
@@ -32,6 +33,11 @@ _READERS: Final[dict[str, Callable[[str], Wallet]]] = {
     "bnb": lambda text: _cosmos(text, "bnb"),
     "cardano": accounts.read_cardano,
 }
+_BY_CHAIN: Final[dict[str, Callable[[str], Wallet]]] = {
+    chain.caip2: partial(bip122.read, coin=bip122.BY_FAMILY[chain.family]) if chain.family in bip122.BY_FAMILY else _READERS[chain.family]
+    for chain in chains.CHAINS
+    if chain.family != "evm"
+}
 _TAGGED: Final = frozenset(("xrp", "stellar", "ton", "cosmos", "bnb", "monero"))
 _HEX_HASHES: Final = frozenset(_READERS) - {"solana"} | frozenset(bip122.BY_FAMILY)
 
@@ -55,7 +61,7 @@ def read_wallet(text: str, *, chain: str | None = None, tag: str | None = None) 
     if len(text) > _LONGEST:
         raise invalid("length", "longer than any address")
     try:
-        wallet = _read(text, named)
+        wallet = _detect(text) if named is None and ":" not in text else _read(text, named)
     except InvalidAddress as error:
         _refuse(text, named, error)
     if named is None and tag is None:
@@ -69,12 +75,14 @@ def read_canonical_wallet(text: str) -> Wallet:
         raise invalid("length", "longer than any id of a wallet")
     if text[:11] == "eip155:0:0x" and len(text) == 51 and text.islower():
         return read_wallet(text[9:])
+    address = text.find(":", text.find(":") + 1) + 1
+    read = _BY_CHAIN.get(text[: address - 1])
     try:
-        wallet = _caip10(text)
+        wallet = read(text[address:]) if read else _caip10(text)
     except InvalidAddress as error:
         raise guard.outside_ascii(text) or error from None
     if wallet.id == text and wallet.tag is None:
-        return wallet
+        return wallet if wallet.scope_chain is None else wallet._replace(scope_chain=None)
     raise _not_canonical(wallet, text)
 
 
@@ -174,6 +182,7 @@ def _caip10(text: str) -> Wallet:
 _BECH32_HEADS: Final = {"bc1": "bc", "ltc": "ltc", "btg": "btg", "cos": "cosmos", "bnb": "bnb", "add": "addr", "sta": "stake"}
 
 
+_HEAD_LETTERS: Final = frozenset("bBlLcCaAsS")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -186,9 +195,12 @@ def _detect(text: str) -> Wallet:
         return _short_base58(text)
     if length == 40 and _HEX.issuperset(text):  # before the prefixes: bc1 is hexadecimal too
         return evm.read(text)
-    head = _BECH32_HEADS.get(text[:3]) or _BECH32_HEADS.get(text[:3].lower())
-    if head is not None and text[len(head) : len(head) + 1] == "1" and (length not in (43, 44) or text.islower() or text.isupper()):
-        return _bech32(text, head)
+    if first in _HEAD_LETTERS:
+        head = _BECH32_HEADS.get(text[:3].lower())
+        if head is not None and text[len(head) : len(head) + 1] == "1" and (length not in (43, 44) or text.islower() or text.isupper()):
+            return _bech32(text, head)
+    if length in (43, 44):
+        return accounts.solana_of(text, _decoded(text))
     if length in (40, 42):
         return _of_40_or_42(text, length)
     if length == 48 and ton.is_friendly(text):
