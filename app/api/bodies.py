@@ -10,7 +10,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.api.problems import from_validation
+from app.api.problems import from_pydantic
 from app.domain.canonical import JsonValue, read_json
 from app.domain.errors import Malformed, UnsupportedMediaType
 
@@ -42,10 +42,7 @@ def as_model(value: JsonValue, model: type[M]) -> M:
     try:
         return model.model_validate(value, strict=True)
     except ValidationError as error:
-        found = [
-            {**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise from_validation(found) from error
+        raise from_pydantic(error, "body") from error
 
 
 def read_ascii(body: bytes) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -174,6 +175,12 @@ def from_validation(found: Sequence[Mapping[str, object]]) -> e.Schema:
         faults.append(e.Fault(pointer, str(one.get("type", "form")), str(one.get("msg", ""))))
     where = ", ".join(sorted({f.pointer or "/" for f in faults}))
     return e.Schema(f"these members or parameters are not as the API document says: {where}", faults=tuple(faults))
+
+
+def from_pydantic(error: ValidationError, where: str) -> e.Schema:
+    """The same for a model that we validate ourselves; `where` is body or query."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return from_validation([{**one, "loc": (where, *one["loc"])} for one in found])
 
 
 def _translate(error: HTTPException) -> e.CordonError:

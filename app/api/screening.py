@@ -24,7 +24,7 @@ from app.api.context import Api
 from app.api.docs import answers, takes
 from app.api.edge import Passage
 from app.api.limits import DAY_S, Header, policy
-from app.api.problems import from_validation
+from app.api.problems import from_pydantic
 from app.domain.errors import BadRequest, Schema, TooLarge
 from app.domain.permission import Action, Caller, permit
 from app.services.screen import Caller as Asker
@@ -63,9 +63,10 @@ async def answer_one(api: Api, passage: Passage, text: str, query_string: bytes)
     who = caller.actor or passage.callsign
     api.spend(passage, who, policy_of(api, caller))
     permit(caller, Action.SCREEN)
+    pairs = _pairs(query_string) if query_string else None
     check_accept(passage.headers.get(b"accept"), (JSON,))
     purpose, case = purpose_of(passage, caller, Action.SCREEN)
-    chain, tag = _scope_of(query_string) if query_string else (None, None)
+    chain, tag = _scope_of(pairs) if pairs else (None, None)
     if caller.addresses_per_day is not None:
         api.spend(passage, who, policy("addresses", caller.addresses_per_day, DAY_S))
     asker = Asker(caller.reader, caller.actor, purpose, case)
@@ -75,23 +76,26 @@ async def answer_one(api: Api, passage: Passage, text: str, query_string: bytes)
     return orjson.dumps(words), _cache_of(results)
 
 
-def _scope_of(query_string: bytes) -> tuple[str | None, str | None]:
-    """`chain` and `tag` of a query string; everything else is refused."""
+def _pairs(query_string: bytes) -> dict[str, str]:
+    """The names and values of a query string; those that stand twice and control characters are refused."""
     try:
-        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=8)
+        text = query_string.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=8)
     except ValueError as error:
-        raise BadRequest("the query is not `name=value` pairs in UTF-8") from error
+        raise BadRequest("the query is not UTF-8, or has more than 8 parameters") from error
     if len(dict(pairs)) != len(pairs):
-        raise Schema("a query parameter stands twice")
-    if any(c < " " or c == "\x7f" for pair in pairs for c in "".join(pair)):
-        raise BadRequest("the query holds control characters")
+        raise Schema("a query parameter stands twice: send it once")
+    if any(c < " " or c == "\x7f" for name, value in pairs for c in name + value):
+        raise BadRequest("the query holds control characters or is not UTF-8")
+    return dict(pairs)
+
+
+def _scope_of(pairs: dict[str, str]) -> tuple[str | None, str | None]:
+    """`chain` and `tag`; everything else is refused."""
     try:
-        asked = s.ScopeQuery.model_validate(dict(pairs))
+        asked = s.ScopeQuery.model_validate(pairs)
     except ValidationError as error:
-        found = [
-            {**one, "loc": ("query", *one["loc"])} for one in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise from_validation(found) from error
+        raise from_pydantic(error, "query") from error
     return asked.chain, asked.tag
 
 

@@ -155,7 +155,7 @@ async def get_statement_proof(visit: ReadingText, sid: str) -> Response:
     """The `extra` line is that of the first receipt."""
     text = await visit.api.node.publisher.receipt(sid, visit.caller.reader)
     await visit.told("read_proof", sid, [sid])
-    return await visit.stored_bytes(text.encode("ascii"), TEXT, cache=NO_STORE)
+    return await visit.stored_bytes(text.encode("utf-8"), TEXT, cache=NO_STORE)
 
 
 @router.get(

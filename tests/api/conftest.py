@@ -1,0 +1,22 @@
+"""`front`: a node of `town` with its HTTP floor on SQLite. `both_fronts`: the same on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.api.front import Front, open_front
+from tests.factories import Town
+
+
+@pytest.fixture
+async def front(town: Town, sqlite_migrated_url: str) -> AsyncIterator[Front]:
+    async with open_front(town, sqlite_migrated_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def both_fronts(town: Town, database_url: str) -> AsyncIterator[Front]:
+    async with open_front(town, database_url) as opened:
+        yield opened
