@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from app.storage.audit import AuditEntry
-from app.storage.database import Database
+from app.storage.database import Database, Transaction
 
 
 class AccessLog:
@@ -34,8 +34,7 @@ class AccessLog:
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
-                async with self._database.transaction() as tx:
-                    await tx.audit.append([entry for entries, _ in group for entry in entries])
+                await self._append([entry for entries, _ in group for entry in entries])
             except Exception as error:  # noqa: BLE001 — every waiter must learn that nothing was written
                 for _, done in group:
                     if not done.done():
@@ -44,3 +43,9 @@ class AccessLog:
                 for _, done in group:
                     if not done.done():
                         done.set_result(None)
+
+    async def _append(self, entries: Sequence[AuditEntry]) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.audit.append(entries)
+
+        await self._database.at_once(work)

@@ -8,8 +8,8 @@ server-side prepared statements, as a transaction-pooling proxy would break them
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import aiosqlite
 import psycopg
@@ -17,6 +17,8 @@ from sqlalchemy import Table
 
 from app.storage.faults import translated
 from app.storage.sql import POSTGRESQL, SQLITE, Query, Row, copy_text, insertion
+
+T = TypeVar("T")
 
 _COPY_FROM = 8  # rows: below, a pipelined executemany is one round trip less than COPY
 _INSERTS: dict[Table, Query] = {}
@@ -87,6 +89,12 @@ class SqliteSession:
         """Undo the open transaction; nothing if there is none."""
         await self._connection.rollback()
 
+    async def at_once(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """A whole write transaction in one hop to the thread. `work` may await nothing but its session."""
+        # aiosqlite has no public way to run a function in its thread; this one is what all its methods are made of.
+        result: T = await self._connection._execute(_transact, self._connection._conn, work)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return result
+
 
 class QuickSession:
     """Over one sqlite3 connection in the calling thread, for reading a few rows by key; each query sees the newest commit."""
@@ -117,6 +125,42 @@ class QuickSession:
 def read_only(*_what: object) -> TypeError:
     """The mistake of writing through a session for reads."""
     return TypeError("this session only reads: open a transaction to write")
+
+
+class DirectSession(QuickSession):
+    """Over a writing sqlite3 connection, in its own thread; inside a transaction that somebody else opens and ends."""
+
+    async def run(self, query: Query, **values: Any) -> int:
+        rendered = query.render(SQLITE)
+        return self._connection.execute(rendered.sql, rendered.arguments(values)).rowcount
+
+    async def run_many(self, query: Query, rows: Sequence[Row]) -> int:
+        return self._connection.executemany(query.render(SQLITE).sql, rows).rowcount if rows else 0
+
+    async def load(self, table: Table, rows: Sequence[Row]) -> None:
+        await self.run_many(_insert_of(table), rows)
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = _drive(work(DirectSession(connection)))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return result
+
+
+def _drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    coroutine.close()
+    raise TypeError("this work waits for something else than its session: use a transaction of its own")
 
 
 class PostgresSession:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 from sqlalchemy import event
@@ -24,6 +24,8 @@ from app.domain.errors import Unavailable
 from app.storage.faults import Busy, SchemaMismatch
 from app.storage.session import QuickSession, Session, SqliteSession
 from app.storage.urls import sqlite_path, sqlite_uri
+
+T = TypeVar("T")
 
 SAFE_VERSION = (3, 51, 3)
 """From here on SQLite is free of the WAL-reset bug."""
@@ -63,6 +65,11 @@ class SqliteStore:
                 # The driver's thread works its queue in order: whatever was under way is done before this, this before the next.
                 await asyncio.shield(session.roll_back())
                 raise
+
+    async def at_once(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """A write transaction of a few rows in one hop to the writer's thread; `work` may await nothing but its session."""
+        async with self._alone() as session:
+            return await session.at_once(work)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:

@@ -195,3 +195,35 @@ async def test_a_long_transaction_of_everything_commits_as_one(database: Databas
         await put(tx, [row(one, accepted_ms=NOW_MS) for one in events], [wallet(one) for one in events])
     async with database.reading() as tx:
         assert len(await tx.statements.page(limit=1000)) == len(await tx.subjects.listings([WALLET])) == 300
+
+
+async def test_a_small_write_at_once_is_a_transaction_like_any_other(database: Database) -> None:
+    """What fails inside leaves nothing behind; what does not fail is there for the next reader."""
+
+    async def keep(tx: Transaction) -> None:
+        await tx.meta.set("kept", b"1")
+
+    async def fail(tx: Transaction) -> None:
+        await tx.meta.set("lost", b"1")
+        raise NotFound("made to fail")
+
+    await database.at_once(keep)
+    with pytest.raises(NotFound):
+        await database.at_once(fail)
+    async with database.reading() as tx:
+        assert (await tx.meta.get("kept"), await tx.meta.get("lost")) == (b"1", None)
+
+
+async def test_work_at_once_may_await_its_session_only(database: Database) -> None:
+    """On SQLite it runs in another thread: a work that waits for the loop is refused and leaves nothing behind."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL waits on the loop itself: any work will do")
+
+    async def waits(tx: Transaction) -> None:
+        await tx.meta.set("lost", b"1")
+        await asyncio.sleep(0)
+
+    with pytest.raises(TypeError):
+        await database.at_once(waits)
+    async with database.reading() as tx:
+        assert await tx.meta.get("lost") is None
