@@ -84,16 +84,16 @@ class Database:
     """One node's database, opened at the first use. Belongs to the event loop that uses it first; `close` it before the loop ends.
 
     `pool_size`: connections for reading (SQLite; one more writes) or in all (PostgreSQL). `wait_s`: how long to wait for a
-    connection before `Busy`. `checkpoints`: False for a helper process beside a running node on SQLite.
+    connection before `Busy` (None: 5 s on SQLite, where writers wait for each other, 0.8 s on PostgreSQL). `checkpoints`: False for a helper process beside a running node on SQLite.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, wait_s: float = 5.0, checkpoints: bool = True) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, wait_s: float | None = None, checkpoints: bool = True) -> None:
         read = read_url(url)
         self._store: SqliteStore | PostgresStore
         if is_sqlite(read):
-            self._store = SqliteStore(read, readers=pool_size, wait_s=wait_s, checkpoints=checkpoints)
+            self._store = SqliteStore(read, readers=pool_size, wait_s=5.0 if wait_s is None else wait_s, checkpoints=checkpoints)
         else:
-            self._store = PostgresStore(read, connections=pool_size, wait_s=wait_s)
+            self._store = PostgresStore(read, connections=pool_size, wait_s=0.8 if wait_s is None else wait_s)
         self._quick: Transaction | None = None
 
     @property

@@ -23,6 +23,10 @@ class Busy(Unavailable):
     """The database was busy or went away; the same work may succeed when done again from its start."""
 
 
+class Exhausted(Busy):
+    """Every connection was in use for as long as one waits. Whoever gets this has waited: to wait again would pile up (F-25)."""
+
+
 class SchemaMismatch(Unavailable):
     """The database has another schema than this code; the detail says which way to go."""
 
@@ -37,7 +41,7 @@ def translated(error: BaseException) -> BaseException:
     if isinstance(error, DBAPIError) and error.orig is not None:
         return translated(error.orig)
     if isinstance(error, PoolTimeout):
-        return Busy("all database connections are in use: try again, or raise the pool size if this persists")
+        return Exhausted("all database connections are in use: try again, or raise the pool size if this persists")
     if isinstance(error, sqlite3.Error):
         return _from_sqlite(error)
     if isinstance(error, psycopg.Error):
@@ -47,7 +51,7 @@ def translated(error: BaseException) -> BaseException:
 
 def is_worth_a_retry(error: BaseException) -> bool:
     """Whether the whole unit of work may simply be done again."""
-    return isinstance(error, (LostRace, Busy))
+    return isinstance(error, (LostRace, Busy)) and not isinstance(error, Exhausted)
 
 
 def _from_sqlite(error: sqlite3.Error) -> CordonError | sqlite3.Error:

@@ -30,7 +30,7 @@ from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
 from app.services.admit.projection import FORGET_DUE, Batch, Face, Moved, faces_of, moved_between, moved_by_members, project
 from app.storage.database import Database, Transaction
-from app.storage.faults import Busy, LostRace
+from app.storage.faults import is_worth_a_retry
 from app.storage.held import Held
 
 log = logging.getLogger("cordon.gate")
@@ -219,10 +219,11 @@ class Gate:
         except LeaseTaken:
             self._queue.extendleft(reversed(batch))
             await asyncio.sleep(LEASE_RETRY_S)
-        except (Busy, LostRace) as error:
-            await self._try_again(batch, error)
         except CordonError as error:
-            self._tell_all(batch, error)
+            if is_worth_a_retry(error):
+                await self._try_again(batch, error)
+            else:
+                self._tell_all(batch, error)
         except Exception as error:
             log.exception("batch failed")
             self._tell_all(batch, Unavailable(f"the batch could not be committed ({type(error).__name__}): send the same bytes again"))
