@@ -39,10 +39,10 @@ def answers(
     content: dict[str, Any] = {media: {"schema": schema, "example": example}}
     content |= {kind: {"schema": {"type": "string"}, "example": text} for kind, text in (others or {}).items()}
     stated = {200: ok} if isinstance(ok, str) else ok
-    found: dict[int | str, dict[str, Any]] = {}
+    found = _problems(f"{everywhere} {problems}".split())
     for status, meaning in stated.items():
         found[status] = {"description": meaning} if status == 204 else {"description": meaning, "content": content}
-    return found | _problems(f"{everywhere} {problems}".split())
+    return found
 
 
 def _problems(slugs: list[str]) -> dict[int | str, dict[str, Any]]:

@@ -61,16 +61,15 @@ _NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class Passage:
-    """One request on its way: its id, its headers by name, who sent it, and what its answer carries besides."""
+    """One request on its way: its id, its headers by name, who sent it, and what is left of his quotas."""
 
-    __slots__ = ("_edge", "_send", "actor", "extra", "headers", "id", "is_started", "peer", "rates", "route", "scope", "started", "status")
+    __slots__ = ("_edge", "_send", "actor", "headers", "id", "is_started", "peer", "rates", "route", "scope", "started", "status")
 
     def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
         self.started = time.perf_counter()
         self.scope = scope
         self.status = 500
         self.is_started = False
-        self.extra: list[Header] = []
         self.rates: list[Left] = []
         self.actor = ""
         self.route = ""
@@ -105,7 +104,7 @@ class Passage:
         await self._send({"type": "http.response.body", "body": body})
 
     def _common(self) -> list[Header]:
-        headers = [*self._edge.headers_of(self.scope["path"]), (b"x-request-id", self.id.encode("ascii")), *self.extra]
+        headers = [*self._edge.headers_of(self.scope["path"]), (b"x-request-id", self.id.encode("ascii"))]
         if self.rates:
             headers += rate_headers(self.rates)
         return headers
@@ -180,8 +179,6 @@ class Edge:
             else:
                 await self._app(scope, receive, passage.send)
         except CordonError as error:
-            if isinstance(error, TooLarge):
-                passage.extra.append((b"connection", b"close"))
             await self._refuse(passage, scope, error)
         except Exception:
             if passage.is_started:  # answered with 500 and logged further in, or broken off in the middle of an answer

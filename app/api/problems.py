@@ -130,6 +130,8 @@ def _headers_of(error: e.CordonError) -> dict[str, str]:
         headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, e.Unavailable | e.Betrayed):
         headers["Retry-After"] = "5"
+    elif isinstance(error, e.TooLarge):
+        headers["Connection"] = "close"  # the rest of the body is still coming
     elif isinstance(error, e.Unauthenticated | e.UnknownKid | e.BadSignature):
         headers["WWW-Authenticate"] = 'Bearer realm="cordon"'
     return headers

@@ -62,7 +62,10 @@ async def test_the_fast_road_gives_the_same_bytes_as_the_ordinary_route(front: F
     agency = await front.key("de.bka", "agency")
     paths = [
         *(f"/v1/screen/{text}" for text in (address(1), address(2), address(3), "0x123", "bitcoin", "scam.example", "%3A")),
-        *(f"/v1/screen/{address(1)}?{query}" for query in ("chain=bsc", "chain=nowhere", "tag=7", "chain=a&chain=b", "x=1", "chain=%00", "chain=%ff", "=")),
+        *(
+            f"/v1/screen/{address(1)}?{query}"
+            for query in ("chain=bsc", "chain=nowhere", "tag=7", "chain=a&chain=b", "x=1", "chain=%00", "chain=%ff", "=")
+        ),
     ]
     edge = front.app.middleware_stack or front.app.build_middleware_stack()
     assert isinstance(edge, Edge)
@@ -93,7 +96,7 @@ def _give_state(client: httpx.AsyncClient, front: Front) -> None:
     assert isinstance(transport, httpx.ASGITransport)
     inner = transport.app
 
-    async def with_app(scope, receive, send):  # noqa: ANN001, ANN202
+    async def with_app(scope, receive, send):
         scope["app"] = front.app
         await inner(scope, receive, send)
 
@@ -109,11 +112,19 @@ async def test_many_addresses_are_answered_in_their_order(both_fronts: Front) ->
     """One bad row never fails the others; `include: hits` leaves the misses out and keeps the row numbers."""
     front = both_fronts
     await listed(front, wallet(1))
-    items = [{"address": address(2)}, {"address": "nonsense!", "reference": "r1"}, {"address": address(1), "chain": "ethereum", "reference": "r2"}]
+    items = [
+        {"address": address(2)},
+        {"address": "nonsense!", "reference": "r1"},
+        {"address": address(1), "chain": "ethereum", "reference": "r2"},
+    ]
     async with front.at(await front.key()) as client:
         every = (await client.post("/v1/screen", json={"items": items})).json()["results"]
         hits = (await client.post("/v1/screen", json={"items": items, "include": "hits"})).json()["results"]
-    assert [(one["row"], one["match"], one["reference"]) for one in every] == [(0, "not_listed", None), (1, "invalid", "r1"), (2, "listed", "r2")]
+    assert [(one["row"], one["match"], one["reference"]) for one in every] == [
+        (0, "not_listed", None),
+        (1, "invalid", "r1"),
+        (2, "listed", "r2"),
+    ]
     assert [one["row"] for one in hits] == [1, 2]
 
 
@@ -121,7 +132,14 @@ async def test_what_is_not_offered_yet_is_refused(front: Front) -> None:
     """Receipts, policies and streams are 422 and 415, never silently left out."""
     rows = [{"address": address(1)}]
     async with front.at() as client:
-        for body in ({"items": rows, "receipt": True}, {"items": rows, "policy": "default"}, {"items": rows, "extra": 1}, {}, {"items": [{}]}, []):
+        for body in (
+            {"items": rows, "receipt": True},
+            {"items": rows, "policy": "default"},
+            {"items": rows, "extra": 1},
+            {},
+            {"items": [{}]},
+            [],
+        ):
             assert problem(await client.post("/v1/screen", json=body)) == (422, "schema"), body
         for kind in ("application/x-ndjson", "text/csv", "text/plain"):
             answer = await client.post("/v1/screen", content=b"x", headers={"Content-Type": kind})
@@ -165,7 +183,13 @@ async def test_an_agency_says_why_it_reads(front: Front) -> None:
         key = await front.key(member, client_class)
         async with front.at(key, why=False) as client:
             for path in (f"/v1/screen/{address(1)}", f"/v1/wallets/{address(1)}", "/v1/statements", "/v1/search?q=x", "/v1/entities"):
-                for headers in ({}, {"Cordon-Purpose": "fraud_prevention"}, {"Cordon-Case": "1"}, {**WHY, "Cordon-Purpose": "curiosity"}, {**WHY, "Cordon-Case": " "}):
+                for headers in (
+                    {},
+                    {"Cordon-Purpose": "fraud_prevention"},
+                    {"Cordon-Case": "1"},
+                    {**WHY, "Cordon-Purpose": "curiosity"},
+                    {**WHY, "Cordon-Case": " "},
+                ):
                     assert problem(await client.get(path, headers=headers)) == (422, "schema"), (path, headers)
                 assert (await client.get(path, headers=WHY)).status_code == 200
             assert (await client.get("/v1/members")).status_code == 200

@@ -22,11 +22,17 @@ async def test_a_signed_statement_needs_no_key(both_fronts: Front) -> None:
     one, two = first.json(), again.json()
     assert one["status"] == "accepted"
     assert two["status"] == "known"
-    assert (one["sid"], one["index"], one["accepted_ms"]) == (two["sid"], two["index"], two["accepted_ms"]) == (sid_in(wire), 6, front.town.clock())
+    assert (
+        (one["sid"], one["index"], one["accepted_ms"])
+        == (two["sid"], two["index"], two["accepted_ms"])
+        == (sid_in(wire), 6, front.town.clock())
+    )
     admitted = (await front.node.gate.submit([wire]))[0]
     assert isinstance(admitted, Admitted)
     for words in (one, two):
-        front.town.check_receipt(wire, Admitted(words["sid"], admitted.status, None, words["index"], words["accepted_ms"], words["receipt"]))
+        front.town.check_receipt(
+            wire, Admitted(words["sid"], admitted.status, None, words["index"], words["accepted_ms"], words["receipt"])
+        )
 
 
 async def test_accept_text_gives_the_receipt_alone(front: Front) -> None:
@@ -155,7 +161,16 @@ async def test_statements_come_in_pages(both_fronts: Front) -> None:
         assert pages == 3
         assert (await client.get("/v1/statements?issuer=de.lka")).json()["items"] == []
         assert (await client.get("/v1/statements?since=2100-01-01T00:00:00Z")).json()["items"] == []
-        for query in ("limit=0", "limit=1001", "limit=+7", "limit=%EF%BC%97", "since=yesterday", "since=2026-02-30T00:00:00Z", "unknown=1", "kind=a&kind=b"):
+        for query in (
+            "limit=0",
+            "limit=1001",
+            "limit=+7",
+            "limit=%EF%BC%97",
+            "since=yesterday",
+            "since=2026-02-30T00:00:00Z",
+            "unknown=1",
+            "kind=a&kind=b",
+        ):
             assert problem(await client.get(f"/v1/statements?{query}")) == (422, "schema"), query
 
 
