@@ -425,6 +425,7 @@ def _id_of(item: JsonValue) -> JsonValue:
 def _key_words(record: KeyRecord) -> dict[str, JsonValue]:
     return {
         "kid": record.kid,
+        "jwk": dict(record.public_key.jwk),
         "registered_index": record.registered_index,
         "not_before": instant_text(record.not_before * 1000),
         "expires": instant_text(record.expires * 1000),
