@@ -131,6 +131,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
         docs_url="/docs" if chosen.docs else None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # a span would hold the path, and the path an address
     )
     install(app, node, chosen)
     return app
