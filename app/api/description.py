@@ -49,6 +49,9 @@ def asks_of(route: APIRoute) -> Asks | None:
 def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     asks = asks_of(route)
     assert asks is not None, f"{route.path} asks nobody who he is"
+    for status, response in route.responses.items():
+        # The framework drops what is null, and with it members that an answer always has.
+        operation["responses"][str(status)] |= {"content": response["content"]} if "content" in response else {}
     operation["security"] = [{}, {"apiKey": []}] if _is_public(asks.action) else [{"apiKey": []}]
     operation["x-action"] = str(asks.action)
     parameters = operation.setdefault("parameters", [])

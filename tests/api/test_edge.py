@@ -246,7 +246,17 @@ async def test_an_unforeseen_error_is_a_problem_without_its_text(front: Front) -
 
 
 async def test_documentation_is_off_unless_asked_for(town: Town, sqlite_migrated_url: str) -> None:
+    """DOCS=true serves /docs; /redoc there is none."""
+    async with open_front(town, sqlite_migrated_url, docs=True) as front, _plain(front) as client:
+        assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [200, 404, 200]
+
+
+async def test_no_page_is_served_by_default(front: Front) -> None:
     """No /docs, no /redoc; the description itself is public."""
-    async with open_front(town, sqlite_migrated_url) as front:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(front.app), base_url="http://127.0.0.1") as client:
-            assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
+    async with _plain(front) as client:
+        assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
+
+
+def _plain(front: Front) -> httpx.AsyncClient:
+    """A client that does not compare with the description."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(front.app), base_url="http://127.0.0.1")

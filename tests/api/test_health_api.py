@@ -51,15 +51,18 @@ async def test_an_old_checkpoint_is_not_ready(front: Front) -> None:
 
 async def test_metrics_are_for_this_host_or_the_token(town: Town, sqlite_migrated_url: str) -> None:
     """Loopback without a proxy in between and by a name of the host, or the bearer; everybody else 401."""
-    async with open_front(town, sqlite_migrated_url, metrics_token="s3cret-token") as front:
-        async with front.at() as near, front.at(peer="203.0.113.9") as far:
-            assert (await near.get("/metrics")).status_code == 200
-            assert problem(await far.get("/metrics")) == (401, "unauthenticated")
-            for headers in ({"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Host": "rebound.attacker.example"}):
-                assert problem(await near.get("/metrics", headers=headers)) == (401, "unauthenticated"), headers
-            assert problem(await far.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"})) == (401, "unauthenticated")
-            assert (await far.get("/metrics", headers={"Authorization": "Bearer s3cret-token"})).status_code == 200
-            assert problem(await far.get("/metrics", headers={"Authorization": "Bearer s3cret-tokem"})) == (401, "unauthenticated")
+    async with (
+        open_front(town, sqlite_migrated_url, metrics_token="s3cret-token") as front,
+        front.at() as near,
+        front.at(peer="203.0.113.9") as far,
+    ):
+        assert (await near.get("/metrics")).status_code == 200
+        assert problem(await far.get("/metrics")) == (401, "unauthenticated")
+        for headers in ({"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Host": "rebound.attacker.example"}):
+            assert problem(await near.get("/metrics", headers=headers)) == (401, "unauthenticated"), headers
+        assert problem(await far.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"})) == (401, "unauthenticated")
+        assert (await far.get("/metrics", headers={"Authorization": "Bearer s3cret-token"})).status_code == 200
+        assert problem(await far.get("/metrics", headers={"Authorization": "Bearer s3cret-tokem"})) == (401, "unauthenticated")
 
 
 async def test_metrics_count_by_template_and_closed_lists(front: Front) -> None:

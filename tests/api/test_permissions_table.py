@@ -1,0 +1,90 @@
+"""Who may call what (S-01): made from the mounted routes, each with each class of caller, and compared with the table kept beside.
+
+A route without an entry fails here, as does one whose answer changes: the table is changed by hand, by somebody who means it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from app.api.description import asks_of
+from app.domain.api_key import read_api_key
+from tests.api.front import Front, routes_of
+from tests.factories import accept, entity, sid_in, wallet, wallet_id
+
+TABLE = Path(__file__).parent / "permissions.json"
+
+
+async def ask(front: Front) -> dict[str, dict[str, int]]:
+    """Every route, by every class of caller, with ids of things that exist and belong to somebody else."""
+    hidden = front.town.signer("de.lka#1").listing(wallet(1), entity("golden-sun", member="de.lka"), tlp="RED", aud=["de.lka"])
+    await accept(front.node, hidden)
+    stranger = read_api_key(await front.key("de.fiu", "vasp"))
+    assert stranger is not None
+    ids = {"sid": sid_in(hidden), "address": wallet_id(1), "ver": "1", "path": "0/000.p/6"}
+    by_prefix = {
+        "/v1/wallets": wallet_id(1),
+        "/v1/indicators": "scam.example",
+        "/v1/entities": "entity:de.lka:golden-sun",
+        "/v1/members": "de.lka",
+        "/v1/api-keys": stranger.id,
+    }
+    bodies = {
+        "/v1/screen": {"json": {"items": [{"address": wallet_id(1)}]}},
+        "/v1/api-keys": {"json": {"member": "de.exchange", "scopes": ["screen"]}},
+        "/v1/statements": {"content": hidden, "headers": {"Content-Type": "application/sd-jwt"}},
+    }
+    found: dict[str, dict[str, int]] = {}
+    for name, key in (await front.keys()).items():
+        async with front.at(key) as client:
+            for route in routes_of(front.app):
+                for method in sorted(route.methods or ()):
+                    path = route.path_format
+                    for prefix, id_ in by_prefix.items():
+                        if path.startswith(prefix + "/{id}"):
+                            path = path.replace("{id}", id_)
+                    for parameter, value in ids.items():
+                        path = path.replace("{" + parameter + "}", value)
+                    if method == "GET" and route.path in ("/v1/wallets", "/v1/indicators", "/v1/screen"):
+                        path += f"?id={wallet_id(1) if 'indicators' not in path else 'scam.example'}"
+                    if route.path == "/v1/search":
+                        path += "?q=golden"
+                    options = bodies.get(route.path, {}) if method == "POST" else {}
+                    answer = await client.request(method, path, **options)
+                    found.setdefault(f"{method} {route.path}", {})[name] = answer.status_code
+    return found
+
+
+async def test_the_table_is_the_one_that_was_agreed(front: Front) -> None:
+    """Each route has a row, each class a status: what exists for somebody else is 404, what a class may not do 403, and 401 without a key."""
+    found = await ask(front)
+    agreed = json.loads(TABLE.read_text("utf-8"))
+    assert set(found) == set(agreed), "a route without an entry: decide who may call it, and write it down"
+    assert {route: row for route, row in found.items() if agreed[route] != row} == {}
+
+
+def test_every_route_declares_its_action() -> None:
+    """Default deny: there is no route that does not ask who calls."""
+    from fastapi import FastAPI
+
+    from app.api.mount import mount
+
+    app = FastAPI()
+    mount(app)
+    assert [route.path for route in routes_of(app) if asks_of(route) is None] == []
+
+
+def test_the_table_denies_by_default() -> None:
+    """What an auditor or operator may read of intelligence is nothing, and nobody without a key reaches a key or a held statement."""
+    agreed = json.loads(TABLE.read_text("utf-8"))
+    content = [
+        route
+        for route in agreed
+        if route.split(" /v1/")[-1].split("/")[0].split("?")[0] in ("screen", "wallets", "indicators", "entities", "search")
+    ]
+    assert len(content) == 10
+    for route in content:
+        assert {agreed[route][name] for name in ("auditor", "operator", "agency_without_scopes")} == {403}, route
+    for route in (route for route in agreed if "api-keys" in route or "held" in route):
+        assert agreed[route]["public"] == 401
