@@ -11,50 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from app.cli.door import Door, Outcome, Record
 from app.domain.canonical import JsonValue
-from app.domain.errors import CordonError, NotFound, Unavailable
-from app.sdk.wire import SCREEN_MAX, Submitted
+from app.domain.errors import NotFound, Unavailable
+from app.sdk.wire import SCREEN_MAX
+
+__all__ = ["DEFAULT_URL", "Door", "Record", "listening", "open_door"]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-
-Outcome = Submitted | CordonError
-Record = dict[str, JsonValue]
-
-
-class Door(Protocol):
-    """What commands ask of a node, wherever it runs."""
-
-    def origin(self) -> str:
-        """The origin of its log."""
-        ...
-
-    def submit(self, wires: Sequence[str]) -> Iterator[Outcome]:
-        """One outcome per statement, in order, as they come in."""
-        ...
-
-    def screen(self, items: Sequence[Mapping[str, JsonValue]]) -> list[Record]:
-        """One result per item {address, chain?, tag?, reference?} (schemas §4.2)."""
-        ...
-
-    def listings(self, issuer: str) -> Iterator[Record]:
-        """Records of the listings of a member, as far as this caller may see them, parts included."""
-        ...
-
-    def member(self, member_id: str) -> Record:
-        """A member with mandate and contact."""
-        ...
-
-    def member_claims(self, member_id: str) -> Record:
-        """What the registrar said of a member, keys included; NotFound if it is none."""
-        ...
-
-    def member_keys(self, member_id: str) -> list[Record]:
-        """Every key a member ever had, by log index and time."""
-        ...
-
-    def members(self) -> list[Record]:
-        """Every member."""
-        ...
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from app.cli.doors import Outcome, Record
+from app.cli.door import Outcome, Record
 from app.domain.canonical import JsonValue, b64u_decode, read_json
 from app.domain.errors import CordonError, NotFound
 from app.domain.labels import EVERYTHING
