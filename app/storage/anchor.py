@@ -6,6 +6,7 @@ is recognised at start and nothing more is signed. Put it on other storage to ca
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,17 +51,26 @@ class AnchorFile:
             ) from error
 
     def write(self, anchored: Anchored) -> None:
-        """Replace the file and make it durable. A crash in between leaves the old file, which is smaller and so still true."""
+        """Replace the file and make it durable; a size below the one it holds leaves it as it is.
+
+        A crash in between leaves the old file, which is smaller and so still true. The workers of one node take turns: the lock
+        ends with the process.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            before = self.read()
+            if before is None or before.origin != anchored.origin or before.size <= anchored.size:
+                self._replace(anchored)
+                os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _replace(self, anchored: Anchored) -> None:
         temporary = self._path.with_name(self._path.name + ".new")
-        body = f"{anchored.origin}\n{anchored.size}\n{to_base64(anchored.root)}\n"
         with temporary.open("w", encoding="ascii") as file:
-            file.write(body)
+            file.write(f"{anchored.origin}\n{anchored.size}\n{to_base64(anchored.root)}\n")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,14 +115,17 @@ class SqliteStore:
             connection, session = self._writer
             self._writer = None
             if self._checkpoints:
-                await session.script("PRAGMA wal_checkpoint(TRUNCATE)")
+                with suppress(sqlite3.Error):  # on a full disk: nothing is lost, the next start reads the write-ahead log
+                    await session.script("PRAGMA wal_checkpoint(TRUNCATE)")
             await connection.close()
         await self._writers.dispose()
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[SqliteSession]:
         try:
-            await asyncio.wait_for(self._lock.acquire(), self._wait_s)
+            # Not wait_for: on Python 3.11 it swallows a cancellation that meets the lock just as it becomes free.
+            async with asyncio.timeout(self._wait_s):
+                await self._lock.acquire()
         except TimeoutError as error:
             raise Busy("other writes are still under way: try again") from error
         try:

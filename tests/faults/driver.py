@@ -6,7 +6,7 @@ reads one job a line from stdin (JSON), forks a child for it, answers `{"pid": â
 (negative: the signal). The parent process keeps the imports, so that a start costs no more than a node's start.
 
 A job: data_dir, url, since_ms (when its clock begins), journal (file of what happened), seed, and perhaps `crash`: the name of a step
-of CRASHES, and `nth`. At the nth time that this step is reached the child kills itself with SIGKILL. The steps are wrapped here, from
+of CRASHES, and `nth`; `endings` false: nothing is retracted or erased. At the nth time that this step is reached the child kills itself with SIGKILL. The steps are wrapped here, from
 outside; the product knows nothing of them.
 """
 
@@ -102,17 +102,18 @@ async def run(job: dict[str, Any]) -> None:
                 raise SystemExit(3)
             if job.get("crash"):
                 arm(job["crash"], job["nth"])
-            await asyncio.gather(*(write_on(node, town, job["seed"] * 10 + n, journal) for n in range(job.get("writers", 3))))
+            await asyncio.gather(*(write_on(node, town, job, n, journal) for n in range(job.get("writers", 3))))
     lock.release()
 
 
-async def write_on(node: Node, town: Town, seed: int, journal: Any) -> None:
+async def write_on(node: Node, town: Town, job: dict[str, Any], writer: int, journal: Any) -> None:
     """Submit small batches of listings and of what ends them, until killed (or 400 rounds)."""
+    seed = job["seed"] * 10 + writer
     dice = random.Random(seed)
     bka, own = town.signer(f"de.bka#{1 + seed % 2}"), list[str]()
     for turn in range(400):
         wires = [bka.listing(wallet(seed * 10_000 + turn * 10 + n)) for n in range(dice.choice((1, 1, 3)))]
-        if own and turn % 2:
+        if own and turn % 2 and job.get("endings", True):
             target = own.pop(dice.randrange(len(own)))
             end = dice.choice((bka.retract, bka.erase, bka.erase, bka.renew))
             wires.append(end(target))
