@@ -82,9 +82,12 @@ class Node:
 
     async def stop(self) -> None:
         """Stop the loops, finish the batch at hand, close the database."""
-        for loop in self.loops:
-            loop.cancel()
-        await asyncio.gather(*self.loops, return_exceptions=True)
+        waiting = set(self.loops)
+        while waiting:
+            # More than once: on Python 3.11 a library's wait_for may swallow a cancellation that meets its result.
+            for loop in waiting:
+                loop.cancel()
+            _, waiting = await asyncio.wait(waiting, timeout=1.0)
         self.loops.clear()
         await self.gate.stop()
         await self.database.close()
