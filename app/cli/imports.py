@@ -62,6 +62,10 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+# Both name the same wallets and say different things of them: imported by one agency they must not replace each other.
+OFAC_LISTS = {Format.OFAC: "OFAC SDN, addresses by asset", Format.SDN: "OFAC SDN, entries"}
+
+
 def import_lists(
     format_name: Annotated[Format, typer.Argument(metavar="FORMAT", help="ofac, sdn, tagpack, actorpack, list or csv.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files of one list, gzip or not; all of them at once.")],
@@ -95,8 +99,7 @@ def import_lists(
     if signing is not None:
         check_key(signing, member)
     columns, constants = read_map_file(map_file)
-    if reference is not None:
-        constants = {**constants, "legal_basis": {**_basis(constants), "reference": reference}}
+    constants = _named(constants, reference, format_name)
     options = Options(member=member, list_date=list_date, columns=columns, constants=constants, guards=guards)
     rows = read_rows(console, files, options, format_name=str(format_name))
     with open_door(data_dir, node, api_key=api_key, purpose=purpose, case=case) as door:
@@ -115,6 +118,13 @@ def import_lists(
             if not sent.refused and not sent.held:
                 _retract(sender, signing, terms, work.retracted, sent)
     return _tell(console, rows, plan, sent, sync=sync, out=out)
+
+
+def _named(constants: Item, reference: str | None, format_name: Format) -> Item:
+    """The constants with the name of the list: as said, as in the mapping file, or one that keeps two OFAC publications apart."""
+    basis = _basis(constants)
+    name = reference or basis.get("reference") or OFAC_LISTS.get(format_name)
+    return constants if name is None else {**constants, "legal_basis": {**basis, "reference": name}}
 
 
 def _basis(constants: Mapping[str, JsonValue]) -> Item:
