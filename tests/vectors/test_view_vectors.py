@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from app.domain.identifiers import id_key
 
 from app.domain.errors import InvalidProof, Malformed, Refused
+from app.domain.identifiers import id_key
 from app.domain.view import (
     BucketAnswer,
     BucketTree,
