@@ -10,15 +10,16 @@ import pytest
 from tests.api.front import Front, routes_of
 from tests.api.hostile import BODIES, SPELLINGS
 
-TYPES = (
-    "application/json",
-    "application/sd-jwt",
-    "text/plain",
+TYPES = ("application/json", "application/sd-jwt", "text/plain", "")
+OTHER_TYPES = (
     "application/x-www-form-urlencoded",
     "multipart/form-data; boundary=x",
     "application/xml",
-    "",
+    "application/x-ndjson",
+    "text/csv",
 )
+READ_NOWHERE = 7
+"""Where no route reads a body, one in so many is tried."""
 
 PARAMETERS = (
     ("/v1/screen", "id"),
@@ -50,11 +51,11 @@ async def test_hostile_bodies_are_refused_by_every_route(both_fronts: Front) -> 
 async def _send_everywhere(front: Front, name: str, operator: httpx.AsyncClient, public: httpx.AsyncClient) -> float:
     """The longest that one answer took, in seconds."""
     body, slowest = BODIES[name], 0.0
+    is_sample = list(BODIES).index(name) % READ_NOWHERE == 0
     for route in routes_of(front.app):
         path = route.path_format.replace("{", "x").replace("}", "x")
         for method in sorted(route.methods or ()):
-            kinds = TYPES if method == "POST" else TYPES[:1]
-            for kind in kinds:
+            for kind in _kinds(method, is_sample):
                 client = operator if "api-keys" in path else public
                 begun = time.perf_counter()
                 answer = await client.request(method, path, content=body, headers={"Content-Type": kind} if kind else {})
@@ -65,9 +66,15 @@ async def _send_everywhere(front: Front, name: str, operator: httpx.AsyncClient,
     return slowest
 
 
+def _kinds(method: str, is_sample: bool) -> tuple[str, ...]:
+    if method == "POST":
+        return TYPES + OTHER_TYPES if is_sample else TYPES
+    return TYPES[:1] if is_sample else ()
+
+
 def _is_harmless(path: str, kind: str, name: str) -> bool:
     """Strings that screening takes as rows: each is told `invalid`."""
-    return path == "/v1/screen" and kind == "application/json" and name in ("long address",)
+    return path == "/v1/screen" and kind == "application/json" and name == "long address"
 
 
 def _only_refused(text: str) -> bool:
