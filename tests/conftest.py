@@ -14,6 +14,7 @@ Real engines, no stand-ins: a test that takes `database` runs twice, on a SQLite
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import tempfile
@@ -77,11 +78,40 @@ def town(tmp_path: Path, clock: Clock) -> Town:
 
 
 @pytest.fixture
-async def node(town: Town, database_url: str) -> AsyncIterator[Node]:
+async def node(town: Town, settled_url: str) -> AsyncIterator[Node]:
     """A running node of `town` with two agencies, a VASP and a redress member, on each engine."""
-    async with town.open(database_url) as running:
-        await accept(running, *town.settled())
+    async with town.open(settled_url) as running:
+        if running.own_log.size == 0:
+            await accept(running, *town.settled())
         yield running
+
+
+@pytest.fixture
+def settled_url(request: pytest.FixtureRequest, town: Town, database_url: str) -> str:
+    """The database of `node` before its start; on SQLite a copy of one in which the members are enrolled already."""
+    if database_url.startswith("sqlite"):
+        file, anchor = request.getfixturevalue("settled_template")
+        shutil.copyfile(file, str(read_url(database_url).database))
+        shutil.copyfile(anchor, town.data_dir / "anchor")
+    return database_url
+
+
+@pytest.fixture(scope="session")
+def settled_template(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> tuple[Path, Path]:
+    """Database and anchor of a jurisdiction whose members are enrolled; its keys are those of `town`, which come from one seed."""
+    folder = tmp_path_factory.mktemp("settled")
+    file = folder / "cordon.sqlite3"
+    shutil.copyfile(sqlite_template, file)
+    town = Town.found(folder / "de")
+
+    async def settle() -> None:
+        async with town.open(f"sqlite+aiosqlite:///{file}") as running:
+            await accept(running, *town.settled())
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(settle())
+    loop.close()
+    return file, town.data_dir / "anchor"
 
 
 # --- SQLite ---------------------------------------------------------------------------------------------------------
