@@ -29,7 +29,11 @@ class Door(Protocol):
         ...
 
     def listings(self, issuer: str) -> Iterator[Record]:
-        """Records of the listings of a member, as far as this caller may see them, parts included."""
+        """Records of the listings of a member, as far as this caller may see them: `sid`, `state`, and `parts` where they cost nothing."""
+        ...
+
+    def statement(self, sid: str) -> Record:
+        """The record of one statement, parts included."""
         ...
 
     def member(self, member_id: str) -> Record:

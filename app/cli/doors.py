@@ -79,9 +79,10 @@ class HttpDoor:
         return results
 
     def listings(self, issuer: str) -> Iterator[Record]:
-        for record in self._client.statements(issuer=issuer, kind="listing"):
-            sid = record.get("sid")
-            yield record if "parts" in record or not isinstance(sid, str) else self._client.statement(sid)
+        return self._client.statements(issuer=issuer, kind="listing")
+
+    def statement(self, sid: str) -> Record:
+        return self._client.statement(sid)
 
     def member(self, member_id: str) -> Record:
         return self._client.member(member_id)

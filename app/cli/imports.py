@@ -8,7 +8,7 @@ Only listings of the same list are compared: `legal_basis.reference` of a contex
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -132,6 +132,7 @@ def _basis(constants: Mapping[str, JsonValue]) -> Item:
     return said if isinstance(said, dict) else {"instrument": said} if isinstance(said, str) else {}
 
 
+LIVE = frozenset({"active", "disputed", "contested", "suspended"})
 Warn = Callable[[str], None]
 
 # --- what stands already -----------------------------------------------------------------------------------------------
@@ -151,9 +152,12 @@ class Standing:
         listed: list[Listed] = []
         contexts: dict[str, Item] = {}
         dead: set[str] = set()
-        for sid, state, items in _shown(door, member):
-            dead.update([sid] if state not in ("active", "disputed", "contested", "suspended") else [])
-            contexts.update(_take(sid, items, lists, listed) if sid not in dead else {})
+        for record in door.listings(member):
+            sid = str(record.get("sid"))
+            if record.get("state") in LIVE:
+                contexts.update(_take(sid, _items(record, door, journal), lists, listed))
+            else:
+                dead.add(sid)
         unseen = [sid for sid in journal.accepted() if sid not in contexts and sid not in dead]
         for sid in unseen:
             contexts.update(_take(sid, _items_of_wire(journal, sid), lists, listed))
@@ -164,12 +168,16 @@ class Standing:
         return cls(tuple(listed), contexts)
 
 
-def _shown(door: Door, member: str) -> Iterator[tuple[str, str, list[Item]]]:
-    for record in door.listings(member):
-        parts = record.get("parts")
-        core = parts.get("core") if isinstance(parts, dict) else None
-        items = [item for item in core if isinstance(item, dict)] if isinstance(core, list) else []
-        yield str(record.get("sid")), str(record.get("state")), items
+def _items(record: Record, door: Door, journal: Journal) -> list[Item]:
+    """The items of a live listing: as shown, else from what this journal signed, else asked for one by one."""
+    if "parts" not in record:
+        sid = str(record.get("sid"))
+        if items := _items_of_wire(journal, sid):
+            return items
+        record = door.statement(sid)
+    parts = record.get("parts")
+    core = parts.get("core") if isinstance(parts, dict) else None
+    return [item for item in core if isinstance(item, dict)] if isinstance(core, list) else []
 
 
 def _items_of_wire(journal: Journal, sid: str) -> list[Item]:

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from app.cli.door import Outcome, Record
 from app.domain.canonical import JsonValue, b64u_decode, read_json
 from app.domain.errors import CordonError, NotFound
+from app.domain.folding import State
 from app.domain.labels import EVERYTHING
 from app.domain.statement import Kind
 from app.main import build
@@ -21,6 +22,7 @@ from app.services.node import Node
 from app.services.screen import Caller, Query
 from app.settings import Settings, load
 from app.storage.database import Database, Transaction
+from app.storage.records import Stored
 from app.storage.registry import Registration
 
 T = TypeVar("T")
@@ -151,12 +153,13 @@ class LocalDoor:
             if part.part == "core" and part.disclosure is not None:
                 cores.setdefault(part.index, []).append(_value(part.disclosure))
         records: list[Record] = [
-            {"sid": one.sid, "state": str(one.state.state), "parts": {"core": cores.get(one.index, [])}}
-            for one in found
-            if one.origin == origin
+            {"sid": one.sid, "state": _state(one), "parts": {"core": cores.get(one.index, [])}} for one in found if one.origin == origin
         ]
         last = found[-1] if len(found) == _PAGE else None
         return (last.accepted_ms, last.origin, last.index) if last is not None else None, records
+
+    def statement(self, sid: str) -> Record:
+        return self.run(self.node.consultation.statement(sid, EVERYTHING))
 
     def member(self, member_id: str) -> Record:
         return self.member_claims(member_id)
@@ -180,6 +183,12 @@ class LocalDoor:
                 return await tx.registry.members()
 
         return [dict(one.claims) for one in self.run(work())]
+
+
+def _state(one: Stored) -> str:
+    """The fold's word; what has expired is live no more and may be listed anew."""
+    until = one.state.expires_at
+    return "expired" if one.state.state == State.ACTIVE and until is not None and until <= time.time() else str(one.state.state)
 
 
 def _value(disclosure: str) -> JsonValue:

@@ -50,7 +50,7 @@ def test_codes_known_and_unknown(status: int, code: str, kind: type[Exception]):
 
 def test_a_redirect_is_not_followed():
     """A node that sends the client elsewhere is refused, and nobody else is asked."""
-    with serving(lambda path, _: (307, {"Location": "/elsewhere"}, b"")) as told, Client(told.url) as client:
+    with serving(lambda *_: (307, {"Location": "/elsewhere"}, b"")) as told, Client(told.url) as client:
         with pytest.raises(Refused, match="redirect"):
             client.well_known()
         assert [path for _, path, _, _ in told.requests] == ["/.well-known/cordon-node"]
