@@ -81,13 +81,13 @@ def newest(facts: Sequence[Fact[_Value]], before: int | None = None) -> _Value |
     return None if chosen is None else chosen.value
 
 
-def read_reading(stub: Stub, *, lenient: bool) -> Reading:
-    """What a control statement says; Schema if its claims are not of its kind."""
+def read_reading(stub: Stub, *, lenient: bool, index: int = -1) -> Reading:
+    """What a control statement at log `index` says; Schema if its claims are not of its kind."""
     match stub.kind:
         case Kind.MEMBER:
-            return read_member(stub.claims, lenient=lenient)
+            return read_member(stub.claims, lenient=lenient, index=index)
         case Kind.GROUP:
-            return read_group(stub.claims)
+            return read_group(stub.claims, index=index)
         case Kind.POLICY:
             return read_policy(stub.claims, lenient=lenient)
         case Kind.KEY_REVOKE:
@@ -141,7 +141,7 @@ class RegistryState:
             self._approve(index, stub)
             return
         self.effects[stub.sid] = Effect.INERT
-        reading = read_reading(stub, lenient=True)
+        reading = read_reading(stub, lenient=True, index=index)
         self.check_signer(index, stub, reading)
         if stub.kind in self.needs2_at(index):
             self.waiting[stub.sid] = (index, stub, reading)

@@ -50,6 +50,12 @@ def test_a_member_key_is_good_after_its_registration() -> None:
     assert (made.member_of("zz.police#1") or made.members()[-1]).id == "zz.police"
 
 
+def test_a_member_knows_since_which_index_it_stands_so() -> None:
+    """The index of its newest statement."""
+    made = keyring(logged_root("r", root_chain()[0]), member("m"))
+    assert [one.index for one in made.members()] == [1]
+
+
 def test_the_home_node_knows_no_other_spelling_of_a_kid() -> None:
     """Lower case, no white space, no path: only what was registered."""
     made = keyring(member("m"))
