@@ -195,6 +195,8 @@ async def recognise(api: Api, passage: Passage) -> Caller:
 
 def bearer_of(value: bytes) -> str:
     """The credentials of a Bearer field; a text that opens nothing for any other scheme."""
+    if value.startswith(b"Bearer cordon_") and value.isascii():  # the way we show it, and the hot path
+        return value[7:].decode("ascii")
     scheme, _, credentials = value.partition(b" ")
     if scheme.lower() != b"bearer" or not credentials.isascii():
         return ""
@@ -210,9 +212,12 @@ def policy_of(api: Api, caller: Caller) -> Policy:
 
 def purpose_of(passage: Passage, caller: Caller, action: Action) -> tuple[str, str]:
     """Cordon-Purpose and Cordon-Case: an agency says why it reads, and in which case (DP-06)."""
+    tells_why = caller.caller_class in _TELL_WHY and action in _ACTIONS_WITH_REASON
+    if not tells_why and b"cordon-purpose" not in passage.headers and b"cordon-case" not in passage.headers:
+        return "", ""
     purpose = passage.headers.get(b"cordon-purpose", b"").decode("latin-1")
     case = passage.headers.get(b"cordon-case", b"").decode("latin-1")
-    if caller.caller_class in _TELL_WHY and action in _ACTIONS_WITH_REASON and not (purpose and case.strip()):
+    if tells_why and not (purpose and case.strip()):
         raise Schema(
             "an agency says why it reads: send the headers `Cordon-Purpose` (a code of /v1/vocabulary) and `Cordon-Case` (your reference)"
         )

@@ -27,6 +27,7 @@ log = logging.getLogger("cordon.edge")
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 16 * 1024
+MOST_HOSTS = 64
 BODY_BYTES = 64 * 1024
 STATEMENT_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
@@ -136,15 +137,16 @@ class Edge:
         self._lines = RequestLines()
         self._extra = [*_SECURITY, *([_HSTS] if is_https else [])]
         self._extra_csp = [*self._extra, _CSP]
-        self._ids = ""
+        self._ids: list[str] = []
+        self._good_hosts: set[bytes] = set()
         self.callsigns = callsigns
 
     def new_id(self) -> str:
         """A random request id; drawn in bulk, as each draw is a call into the kernel."""
         if not self._ids:
-            self._ids = os.urandom(_ID_BYTES * 256).hex()
-        drawn, self._ids = self._ids[: 2 * _ID_BYTES], self._ids[2 * _ID_BYTES :]
-        return drawn
+            drawn = os.urandom(_ID_BYTES * 256).hex()
+            self._ids = [drawn[at : at + 2 * _ID_BYTES] for at in range(0, len(drawn), 2 * _ID_BYTES)]
+        return self._ids.pop()
 
     def headers_of(self, path: str) -> list[Header]:
         """The security headers; /docs alone brings a page with scripts of its own."""
@@ -212,12 +214,19 @@ class Edge:
         raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
         if not _PATH.fullmatch(raw):
             raise BadRequest("a path here holds A-Z a-z 0-9 . _ : @ + - only: send any other id as the query parameter `id`")
-        if _HOST.fullmatch(passage.headers.get(b"host", b"")) is None:
-            raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
+        host = passage.headers.get(b"host", b"")
+        if host not in self._good_hosts:
+            self._check_host(host)
         declared = passage.headers.get(b"content-length")
         if declared is None and b"transfer-encoding" not in passage.headers:
             return receive
         return self._bounded(passage, scope, receive, declared)
+
+    def _check_host(self, host: bytes) -> None:
+        if _HOST.fullmatch(host) is None:
+            raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
+        if len(self._good_hosts) < MOST_HOSTS:
+            self._good_hosts.add(host)
 
     def _bounded(self, passage: Passage, scope: Scope, receive: Receive, declared: bytes | None) -> Receive:
         """`receive` that refuses bytes beyond what the route takes, and a body that does not come to its end in time."""

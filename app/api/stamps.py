@@ -13,7 +13,7 @@ from hashlib import sha256
 import orjson
 
 from app.domain.canonical import b64u_decode, b64u_encode
-from app.domain.errors import InvalidCursor, Malformed
+from app.domain.errors import InvalidCursor, Malformed, Unavailable
 from app.storage.database import Database, Transaction
 
 META_KEY = "api_stamps"
@@ -70,8 +70,9 @@ class Stamps:
 
 
 async def _load_key(tx: Transaction) -> bytes:
+    """The node's key; of several that draw one at the same time, one wins and the others take his."""
+    await tx.meta.add(META_KEY, os.urandom(32))
     key = await tx.meta.get(META_KEY)
     if key is None:
-        key = os.urandom(32)
-        await tx.meta.set(META_KEY, key)
+        raise Unavailable("the key of cursors and tags is being drawn: try again")
     return key

@@ -19,6 +19,7 @@ _RELEASE = Query(delete(lease).where(_L.name == bindparam("which"), _L.holder ==
 _HOLDER = Query(select(_L.holder, _L.until_ms).where(_L.name == bindparam("which")))
 _GET = Query(select(meta.c.value).where(meta.c.key == bindparam("key")))
 _SET = upsertion(meta)
+_ADD = insertion_if_absent(meta)
 _DROP = Query(delete(meta).where(meta.c.key == bindparam("key")))
 _VERSION_TABLE = "alembic_version"
 _REVISION = Query(select(column("version_num")).select_from(table(_VERSION_TABLE)))
@@ -72,6 +73,10 @@ class MetaShelf:
     async def set(self, key: str, value: bytes) -> None:
         """Keep a value."""
         await self._session.run_many(_SET, [(key, value)])
+
+    async def add(self, key: str, value: bytes) -> bool:
+        """Keep a value if there is none; False if there was. Whoever adds at the same time waits, and finds ours."""
+        return await self._session.run_many(_ADD, [(key, value)]) == 1
 
     async def drop(self, key: str) -> None:
         """Forget a value."""
