@@ -18,6 +18,8 @@ from app.storage.anchor import Anchored, AnchorFile
 from app.storage.database import Database, Transaction
 from app.storage.log import Head, LogEntry
 
+FEW = 16
+"""Entries that are read back on the loop's own thread: fewer than a hop to another thread would cost."""
 CHECKED_AT_START = 1_024
 """How many of the newest entries are re-hashed before the first signature; the background re-hash does the rest."""
 
@@ -126,9 +128,11 @@ class OwnLog:
 
     async def read_back(self, entries: Sequence[LogEntry], grown: Grown) -> None:
         """After the commit: what the database gives back hashes to the leaves that will be signed, else DamagedEntry."""
-        async with self._database.reading() as tx:
-            stored = await tx.log.entries(self.origin, entries[0].index, entries[-1].index + 1)
-            tiles = await tx.log.read_tiles(self.origin, edge_tiles(grown.size))
+        if len(entries) <= FEW:
+            stored, tiles = await self._read_edge(self._database.quick, entries, grown)
+        else:
+            async with self._database.reading() as tx:
+                stored, tiles = await self._read_edge(tx, entries, grown)
         for ours, theirs in zip(entries, stored, strict=False):
             if leaf_hash(theirs.entry) != ours.leaf:
                 raise DamagedEntry(self.origin, ours.index)
@@ -136,6 +140,10 @@ class OwnLog:
             raise DamagedEntry(self.origin, entries[0].index + len(stored), "entries are missing after the commit")
         if any(tiles.get(key) != data for key, data in grown.edge.tiles.items()):
             raise DamagedEntry(self.origin, grown.size - 1, "the tiles at the edge read back otherwise than written")
+
+    async def _read_edge(self, tx: Transaction, entries: Sequence[LogEntry], grown: Grown) -> tuple[list[LogEntry], dict[TileKey, bytes]]:
+        stored = await tx.log.entries(self.origin, entries[0].index, entries[-1].index + 1)
+        return stored, await tx.log.read_tiles(self.origin, edge_tiles(grown.size))
 
     def advance(self, grown: Grown, accepted_ms: int) -> None:
         """The committed edge is ours."""
@@ -152,10 +160,13 @@ class OwnLog:
         text = Checkpoint(self.origin, size, root).text()
         now_ms = self._clock()
         note = sign_note(text, self._log_key) + cosign(text, self._heartbeat_key, time=now_ms // 1000)
-        async with self._database.transaction() as tx:
+
+        async def publish(tx: Transaction) -> None:
             await tx.log.set_note(self.origin, size, note)
             if release is not None:
                 await tx.leases.release(lease_name(self.origin), release)
+
+        await self._database.at_once(publish)
         self.note, self.signed_size, self.signed_ms = note, size, now_ms
 
     # --- proving -------------------------------------------------------------------------------------------------
