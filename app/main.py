@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 
-from app.api import install
+from app.api import install, operations_app
 from app.domain.answer import Moment
 from app.index.listings import ListingIndex
 from app.seal.jws import assert_backend
@@ -118,7 +120,8 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
         await node.start()
         settle_memory()
         try:
-            yield
+            async with beside(app, chosen.operations_bind):
+                yield
         finally:
             await node.stop()
             lock.release()
@@ -142,6 +145,32 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+class _SideServer(uvicorn.Server):
+    """A second server in the process: signals are for the first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+@asynccontextmanager
+async def beside(app: FastAPI, bind: str) -> AsyncIterator[None]:
+    """Health and metrics on `host:port` of their own while the application lives; nothing if `bind` is empty."""
+    if not bind:
+        yield
+        return
+    host, _, port = bind.rpartition(":")
+    config = uvicorn.Config(operations_app(app), host=host, port=int(port), lifespan="off", log_config=None, access_log=False, ws="none")
+    server = _SideServer(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 class Moments:

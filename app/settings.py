@@ -62,7 +62,19 @@ class Settings(BaseSettings):
     def _one_writer_on_sqlite(self) -> Settings:
         if self.workers > 1 and not self.database_url.startswith("postgresql"):
             raise ValueError("more than one worker needs PostgreSQL: set CORDON_DATABASE_URL=postgresql+psycopg://… or CORDON_WORKERS=1")
+        if self.workers > 1 and self.operations_bind:
+            raise ValueError(
+                "several workers cannot share the port of CORDON_OPERATIONS_BIND: leave it empty, metrics are on the main port"
+            )
         return self
+
+    @field_validator("operations_bind")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError("operations_bind is host:port, such as 127.0.0.1:9100")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -38,7 +38,7 @@ def demo(
         console.document({"data_dir": str(data_dir), "statements": fresh, "commands": list(commands(data_dir, "http://127.0.0.1:8000"))})
         console.say(f"The demonstration is ready in {data_dir}. Run it: {program()} demo --serve --data-dir {shlex.quote(str(data_dir))}")
         return DONE
-    return run_node(console, data_dir, host=host, port=port, announce=lambda url: _announce(data_dir, url))
+    return run_node(console, data_dir, host=host, port=port, log_level="warning", announce=lambda url: _announce(data_dir, url))
 
 
 def prepare(console: Console, data_dir: Path) -> int:

@@ -41,6 +41,7 @@ def run_node(
     host: str | None,
     port: int | None,
     workers: int | None = None,
+    log_level: str | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. `announce` is told the node's address once it answers."""
@@ -50,7 +51,7 @@ def run_node(
     from app.storage.upgrade import upgrade
 
     node = read_node_file(data_dir)
-    settings = load({"data_dir": data_dir, "host": host, "port": port, "workers": workers})
+    settings = load({"data_dir": data_dir, "host": host, "port": port, "workers": workers, "log_level": log_level})
     lock = DataDirLock(data_dir)
     lock.acquire()  # says who has it, before anything is bound
     upgrade(settings.resolved_database_url)
@@ -91,8 +92,10 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
         config = _config("app.main:create_app", settings)
         Multiprocess(config, sockets=[config.bind_socket()]).run()
         return DONE
+    from app.api import configure_logs
     from app.main import create_app
 
+    configure_logs(settings.log_level)
     server = AnnouncingServer(_config(create_app(settings), settings))
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -116,11 +119,11 @@ def _config(app: FastAPI | str, settings: Settings) -> Config:
         port=settings.port,
         loop="uvloop",
         http="httptools",
+        log_config=None,  # our own, JSON: `configure_logs`
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies or None,
+        proxy_headers=False,  # the edge believes TRUSTED_PROXIES and nobody else
         timeout_keep_alive=65,
         timeout_graceful_shutdown=DRAIN_S,
         ws="none",

@@ -6,6 +6,7 @@ logged; of a hit the access log keeps the id, since that is what it is for (trus
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import Reader
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
+
+BREATH = 250
+"""Rows of a list between two chances for other callers."""
 
 # What a declared link makes of its two ends in an answer; the other relations (controls, hosts, advertises …) are for records.
 _LINK_RELATIONS = {
@@ -88,6 +92,8 @@ class Screening:
                 entries.append(entry)
             if not hits_only or words["match"] != Match.NOT_LISTED:
                 results.append(words)
+            if row % BREATH == BREATH - 1:
+                await asyncio.sleep(0)  # a long list must not keep single lookups waiting
         await self._record(entries)
         return {**self.frame(moment), "results": results}
 
