@@ -214,11 +214,19 @@ def _refuse_lone_surrogates(value: JsonValue) -> None:
         raise BadJson("a string holds half of a surrogate pair: write both halves or the character itself") from error
 
 
+_PLAIN_ONLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def write_json(value: object) -> bytes:
     """Compact UTF-8 JSON in the order of the members given; BadJson for what `read_json` would never give back."""
+    try:
+        data = orjson.dumps(value, option=_PLAIN_ONLY)
+    except orjson.JSONEncodeError:
+        data = b"null"
+    # orjson writes null for what is no number, and integers that we refuse: such values, and all it does not know, go the careful way.
+    if b"null" not in data and _LONG_NUMBER not in data.translate(_DIGITS):
+        return data
     try:
         return _encode(value).encode("utf-8")
     except ValueError as error:
