@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import install, operations_app
+from app.api import configure_logs, install, operations_app
 from app.domain.answer import Moment
 from app.index.listings import ListingIndex
 from app.seal.jws import assert_backend
@@ -110,6 +110,8 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
 def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms) -> FastAPI:
     """The application; its lifespan starts the node and stops it. One process holds a data directory (several workers: their parent)."""
     chosen = settings or load()
+    if settings is None:
+        configure_logs(chosen.log_level)  # a server that builds the application itself: a container, a worker
     node = build(chosen, clock=clock)
     lock = DataDirLock(chosen.data_dir)
 
