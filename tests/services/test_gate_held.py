@@ -152,6 +152,17 @@ async def test_policy_says_what_needs_four_eyes(node: Node, town: Town) -> None:
     assert words(await submit(node, *wires, town.policy(four_eyes=["clear", "hold"]), *again)) == ["accepted"] * 3 + ["held"] * 2
 
 
+async def test_what_was_held_is_let_in_under_the_freezes_of_that_day(node: Node, town: Town) -> None:
+    """A CLEAR listing that waited while its issuer asked for a freeze needs an embargo like any other (rule 6)."""
+    bka, second = town.signer("de.bka#1"), town.signer("de.bka#2")
+    wire = bka.listing(wallet(1), tlp="CLEAR")
+    await accept(node, town.policy(four_eyes=["clear"]))
+    assert words(await submit(node, wire)) == ["held"]
+    await accept(node, bka.freeze_request(wallet_id(1)))
+    await refuse(node, second.approve(sid_in(wire), tlp="CLEAR"), "schema")
+    assert await match_of(node, 1) == "not_listed"
+
+
 async def test_needs2_is_logged_with_a_receipt_and_inert_until_approved(node: Node, town: Town) -> None:
     """A kind in `needs2` gets its place and receipt at once, acts from the approval on, and is `held` again when sent again."""
     await accept(node, town.policy(needs2=["listing", "retract"]))

@@ -109,10 +109,8 @@ class Judge:
         self._keyring.check_control(stub, index=index)
         items = prepared.items
         assert items is not None
-        self._check_edges(stub, facts)
-        self._check_jti(stub, facts)
+        self._check_against_log(stub, items, facts)
         self._check_quota(stub, facts)
-        check_embargo(items, facts.open_freezes.get(stub.issuer, ()))
         return self._hold_or_log(prepared, stub, items, facts)
 
     def recheck_held(self, held: Held, facts: Facts, *, index: int, accepted_ms: int) -> ToLog:
@@ -121,12 +119,18 @@ class Judge:
         fault = prepared.early or prepared.late
         if fault is not None:
             raise fault
-        stub = prepared.stub
+        stub, items = prepared.stub, prepared.items
         assert stub is not None
+        assert items is not None
         self._keyring.check_key(stub.kid, index=index, accepted_s=accepted_ms // 1000, kind=stub.kind, at_home=True)
+        self._check_against_log(stub, items, facts)
+        return ToLog(prepared, stub)
+
+    def _check_against_log(self, stub: Stub, items: CheckedItems, facts: Facts) -> None:
+        """What the log may have made wrong since a statement was signed, or held."""
         self._check_edges(stub, facts)
         self._check_jti(stub, facts)
-        return ToLog(prepared, stub)
+        check_embargo(items, facts.open_freezes.get(stub.issuer, ()))
 
     def _member(self, stub: Stub) -> Member | None:
         """The member who speaks; None for the registrar of this node."""

@@ -6,6 +6,7 @@ or beside, what was signed before (the anchor). What contradicts that raises Bet
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.checkpoint import Checkpoint
@@ -156,7 +157,8 @@ class OwnLog:
         """
         size, root = self.size, self.edge.frontier.root()
         if size > self.signed_size or not self.note:
-            self._anchor.write(Anchored(self.origin, size, root))
+            # Its fsync takes as long as the disk likes: lookups go on meanwhile.
+            await asyncio.to_thread(self._anchor.write, Anchored(self.origin, size, root))
         text = Checkpoint(self.origin, size, root).text()
         now_ms = self._clock()
         note = sign_note(text, self._log_key) + cosign(text, self._heartbeat_key, time=now_ms // 1000)
