@@ -67,10 +67,6 @@ class Visit:
         """To whom an entity tag or a cursor belongs."""
         return self.caller.actor or "public"
 
-    def text_query(self) -> Mapping[str, str]:
-        """The query, each name once."""
-        return self.request.query_params
-
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def answer(self, words: JsonValue, *, status: int = 200, cache: str = NO_STORE) -> Response:

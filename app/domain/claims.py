@@ -130,11 +130,6 @@ TLPS: dict[object, Tlp] = {tlp.value: tlp for tlp in Tlp}
 _AMBER = RANK[Tlp.AMBER]
 
 
-def is_sid(text: str) -> bool:
-    """Whether `text` is the one spelling of a 32-byte digest in base64url (protocol §3.1)."""
-    return _is_sid(text) is not None
-
-
 def is_member_id(text: str) -> bool:
     """Whether `text` is a member id such as `de.bka` (protocol §3.1)."""
     return _is_member_id(text) is not None

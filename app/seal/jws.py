@@ -32,7 +32,6 @@ ALGORITHM = "ES256"
 MAX_TOKEN_BYTES = 60_000
 """The limit of a stub (protocol §3.3); tokens of other types are smaller."""
 
-_ALGORITHMS = [ALGORITHM]  # a list of one: python-jose takes a string for a set of substrings
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 _CURVE = ec.SECP256R1()
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
