@@ -6,6 +6,8 @@ for long. SQLite: the file's own exclusive lock. All steps of one upgrade are on
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 0x636F72646F6E  # "cordon"
 _WAIT_MS = 60_000
 _DDL_WAIT_MS = 5_000
+_PAUSE_S = 0.02
 
 
 def upgrade(url: str) -> str:
@@ -84,7 +87,8 @@ def _sqlite(url: URL) -> Iterator[Connection]:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", "secure_delete=ON"):
+        _switch_to_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=OFF", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -96,6 +100,20 @@ def _sqlite(url: URL) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """SQLite does not wait for other connections where it changes the journal mode, whatever the timeout: so we do."""
+    deadline = time.monotonic() + _WAIT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 @contextmanager
