@@ -19,6 +19,8 @@ PREFIX = "CORDON_"
 # Read by the command line, not by the node.
 CLIENT_VARIABLES = frozenset({"CORDON_API_KEY", "CORDON_NODE", "CORDON_SHARED"})
 
+FEDERATION_NEEDS = ("dpia_ref", "controller", "dpo_contact", "supervisory_authority")
+
 
 class SettingsError(Exception):
     """A setting is missing, unknown or not usable; the text names it and says what would do."""
@@ -50,6 +52,15 @@ class Settings(BaseSettings):
     docs: bool = Field(False, description="Whether /docs is served.")
     rate_public_per_minute: int = Field(60, ge=1, description="Requests a minute of a caller without a key, per address.")
     rate_client_per_minute: int = Field(600, ge=1, description="Requests a minute of an API key that names no quota of its own.")
+    federation: bool = Field(False, description="Whether this node follows peers and serves them; needs the four settings below.")
+    dpia_ref: str = Field("", description="Reference of the data protection impact assessment.")
+    controller: str = Field("", description="The controller of the processing, as in the agreement with the peers.")
+    dpo_contact: str = Field("", description="How the data protection officer is reached.")
+    supervisory_authority: str = Field("", description="The authority that supervises this node.")
+    peer_poll_s: int = Field(30, ge=1, le=3600, description="Safety poll of a peer, beside its live signals.")
+    peer_backoff_max_s: int = Field(300, ge=1, le=300, description="Longest pause before a peer that failed is asked again.")
+    allow_loopback: bool = Field(False, description="Peers and webhooks on loopback, there also by plain http (development only).")
+    witness_policy_file: str = Field("", description="Quorum of witnesses in C2SP policy format; empty: any two other jurisdictions.")
 
     @field_validator("log_level")
     @classmethod
@@ -66,6 +77,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "several workers cannot share the port of CORDON_OPERATIONS_BIND: leave it empty, metrics are on the main port"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _federation_is_assessed(self) -> Settings:
+        missing = [name for name in FEDERATION_NEEDS if not getattr(self, name).strip()]
+        if self.federation and missing:
+            names = ", ".join(PREFIX + name.upper() for name in missing)
+            raise ValueError(f"federation starts only after its assessment (trust-and-ops DP-09): set {names}")
         return self
 
     @field_validator("operations_bind")
