@@ -6,7 +6,7 @@ Files of a data directory (keys 0600, never overwritten):
     node.json                     who this node is
     keys/root-<n>.jwk             root keys: belong offline, each with another person
     keys/registrar-<n>.jwk        sign members, groups, policy
-    keys/log.key, heartbeat.key, view-<tier>.key    Ed25519 note keys, 32 bytes as base64url
+    keys/log.key, heartbeat.key, witness.key, view-<tier>.key    Ed25519 note keys, 32 bytes as base64url
     keys/node.jwk                 signs what the node says by itself
     root/<version>.json           root documents as served
 """
@@ -121,7 +121,7 @@ def found(data_dir: Path, founding: Founding, *, now: int) -> Founded:
     roots = [_signing_key(founding, f"{node.jurisdiction}.root#{n}") for n in range(1, founding.root_keys + 1)]
     registrars = [_signing_key(founding, f"{node.registrar}#{n}") for n in range(1, founding.registrar_keys + 1)]
     node_key = _signing_key(founding, f"{node.node}#1")
-    notes = {file: _note_seed(founding, file) for file in ("log", "heartbeat", *(f"view-{tier}" for tier in TIERS))}
+    notes = {file: _note_seed(founding, file) for file in ("log", "heartbeat", "witness", *(f"view-{tier}" for tier in TIERS))}
     document = draft(_root_claims(founding, node, (roots, registrars, node_key), notes, now))
     for key in roots:
         document = sign_root(document, key)
@@ -182,6 +182,7 @@ def _root_claims(
         ],
         "node": {"url": node.public_url, "jwks": {"keys": [{"kid": node_key.kid, **node_key.public_jwk}]}},
         "view": {"vkeys": [view_key(node, tier, notes[f"view-{tier}"]).vkey for tier in TIERS]},
+        "witness": {"vkey": witness_key(node, notes["witness"]).vkey, "url": f"{node.public_url}/witness"},
     }
     said = {"contact": founding.contact, "licence": founding.licence}
     return {**claims, **{name: value for name, value in said.items() if value}}
@@ -210,6 +211,11 @@ def log_key(node: NodeFile, seed: bytes) -> NoteKey:
 def heartbeat_key(node: NodeFile, seed: bytes) -> NoteKey:
     """The 0x04 key that says how fresh a checkpoint is."""
     return NoteKey.from_seed(f"{node.node}/heartbeat", seed, key_type=KeyType.COSIGNATURE)
+
+
+def witness_key(node: NodeFile, seed: bytes) -> NoteKey:
+    """The 0x04 key by which the node, as a witness, says which checkpoints of others it has seen."""
+    return NoteKey.from_seed(f"{node.node}/witness", seed, key_type=KeyType.COSIGNATURE)
 
 
 def view_key(node: NodeFile, tier: str, seed: bytes) -> NoteKey:

@@ -25,6 +25,7 @@ def test_keys_are_files_for_their_owner_alone(tmp_path: Path):
         "registrar-2.jwk",
         "log.key",
         "heartbeat.key",
+        "witness.key",
         "view-green.key",
         "view-clear.key",
         "node.jwk",
