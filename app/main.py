@@ -22,7 +22,7 @@ from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
-from app.services.enroll import heartbeat_key, log_key, read_node_file, read_note_seed, read_root_documents
+from app.services.enroll import heartbeat_key, log_keys, read_node_file, read_note_seed, read_root_documents
 from app.services.guard import Guards
 from app.services.node import Identity, Node
 from app.services.publish import Publisher
@@ -62,7 +62,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
     own_log = OwnLog(
         database,
         identity.origin,
-        log_key=log_key(written, read_note_seed(settings.data_dir, "log")),
+        log_keys=log_keys(settings.data_dir, written, documents[-1]),
         heartbeat_key=heartbeat_key(written, read_note_seed(settings.data_dir, "heartbeat")),
         anchor=AnchorFile(settings.resolved_anchor),
         clock=clock,

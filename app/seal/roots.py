@@ -18,7 +18,19 @@ from ..domain.errors import BadSignature, Fault, InvalidProof, Malformed, Refuse
 from .jws import PublicKey, SigningKey, open_token, read_kid, sign_token
 from .root_claims import RootDocument, RootKey, RootLog, check_owners, read_root_claims
 
-__all__ = ["TYP", "RootDocument", "RootKey", "RootLog", "SignedRoot", "draft", "read_document", "read_root_chain", "rotate", "sign_root"]
+__all__ = [
+    "TYP",
+    "RootDocument",
+    "RootKey",
+    "RootLog",
+    "SignedRoot",
+    "count_signatures",
+    "draft",
+    "read_document",
+    "read_root_chain",
+    "rotate",
+    "sign_root",
+]
 
 TYP = "cordon-root+json"
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -132,9 +144,14 @@ def _check_successor(chain: Sequence[RootDocument], signed: SignedRoot, where: s
     check_owners(document)
     _check_kids(chain, document, where)
     for keyholder in (document,) if previous is None else (previous, document):
-        if _count(signed, keyholder.root_keys) < keyholder.threshold:
+        if count_signatures(signed, keyholder) < keyholder.threshold:
             detail = f"fewer than {keyholder.threshold} root keys of version {keyholder.version} signed version {document.version}"
             raise _broken(where, "threshold", detail)
+
+
+def count_signatures(signed: SignedRoot, keyholder: RootDocument) -> int:
+    """How many root keys of `keyholder` signed the document: strangers and signatures that do not verify are passed over."""
+    return _count(signed, keyholder.root_keys)
 
 
 def _check_kids(chain: Sequence[RootDocument], document: RootDocument, where: str) -> None:
@@ -149,7 +166,6 @@ def _check_kids(chain: Sequence[RootDocument], document: RootDocument, where: st
 
 
 def _count(signed: SignedRoot, keys: Collection[RootKey]) -> int:
-    """How many of these keys signed: strangers and signatures that do not verify are passed over."""
     known = {key.kid: key.public_key for key in keys}
     return sum(_verifies(token, known[kid]) for kid, token in signed.signatures if kid in known)
 

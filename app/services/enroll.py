@@ -8,6 +8,7 @@ Files of a data directory (keys 0600, never overwritten):
     keys/registrar-<n>.jwk        sign members, groups, policy
     keys/log.key, heartbeat.key, witness.key, view-<tier>.key    Ed25519 note keys, 32 bytes as base64url
     keys/node.jwk                 signs what the node says by itself
+    keys/log-<ver>.key, node-<ver>.jwk    keys that root document <ver> brought in; the newest document says which ones sign
     root/<version>.json           root documents as served
 """
 
@@ -221,6 +222,33 @@ def witness_key(node: NodeFile, seed: bytes) -> NoteKey:
 def view_key(node: NodeFile, tier: str, seed: bytes) -> NoteKey:
     """The 0x01 key of the view of one tier."""
     return NoteKey.from_seed(f"{node.node}/view/{tier}", seed)
+
+
+def log_keys(data_dir: Path, node: NodeFile, document: RootDocument) -> tuple[NoteKey, ...]:
+    """The 0x01 keys of the log that `document` names and this directory has, in the order of the document: all of them sign.
+
+    Two stand there in the overlap of a rotation (protocol §3.2.6). BadRequest if none is at hand.
+    """
+    log = document.find_log(node.origin)
+    files = sorted((data_dir / "keys").glob("log*.key"))
+    held = {key.vkey: key for key in (log_key(node, read_note_seed(data_dir, path.stem)) for path in files)}
+    found = tuple(held[vkey] for vkey in (log.vkeys if log is not None else ()) if vkey in held)
+    if not found:
+        raise BadRequest(
+            f"no key in {data_dir / 'keys'} is one that root document {document.version} names for {node.origin}: "
+            "restore keys/log*.key from a backup of the keys"
+        )
+    return found
+
+
+def node_key(data_dir: Path, node: NodeFile, document: RootDocument) -> SigningKey:
+    """The key that signs what the node says by itself: the first of `document` that this directory has; BadRequest if it has none."""
+    held = {key.kid: key for key in (read_key(path) for path in sorted((data_dir / "keys").glob("node*.jwk")))}
+    for named in document.node_keys:
+        key = held.get(named.kid)
+        if key is not None and named.kid.partition("#")[0] == node.node and key.public_jwk == named.public_key.jwk:
+            return key
+    raise BadRequest(f"no key in {data_dir / 'keys'} is one that root document {document.version} names for {node.node}: restore node*.jwk")
 
 
 def read_note_seed(data_dir: Path, file: str) -> bytes:

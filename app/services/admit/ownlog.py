@@ -34,11 +34,18 @@ class OwnLog:
     """Edge, newest note and signing keys of one home log. One sequencer uses it at a time."""
 
     def __init__(
-        self, database: Database, origin: str, *, log_key: NoteKey, heartbeat_key: NoteKey, anchor: AnchorFile, clock: Callable[[], int]
+        self,
+        database: Database,
+        origin: str,
+        *,
+        log_keys: Sequence[NoteKey],
+        heartbeat_key: NoteKey,
+        anchor: AnchorFile,
+        clock: Callable[[], int],
     ) -> None:
         self._database = database
         self.origin = origin
-        self._log_key = log_key
+        self._log_keys = tuple(log_keys)  # two in the overlap of a rotation: both lines stand under every checkpoint
         self._heartbeat_key = heartbeat_key
         self._anchor = anchor
         self._clock = clock
@@ -161,7 +168,7 @@ class OwnLog:
             await asyncio.to_thread(self._anchor.write, Anchored(self.origin, size, root))
         text = Checkpoint(self.origin, size, root).text()
         now_ms = self._clock()
-        note = sign_note(text, self._log_key) + cosign(text, self._heartbeat_key, time=now_ms // 1000)
+        note = sign_note(text, *self._log_keys) + cosign(text, self._heartbeat_key, time=now_ms // 1000)
 
         async def publish(tx: Transaction) -> None:
             await tx.log.set_note(self.origin, size, note)
