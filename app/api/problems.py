@@ -42,6 +42,7 @@ STATUS: dict[str, int] = {
     "jti_conflict": 409,
     "target_not_earlier": 409,
     "in_progress": 409,
+    "size_conflict": 409,
     "gone": 410,
     "precondition_failed": 412,
     "too_large": 413,

@@ -240,6 +240,16 @@ class IdempotencyMismatch(Refused):
     slug = "idempotency_mismatch"
 
 
+class SizeConflict(Refused):
+    """A witness holds this log at another size, or another tree, than was claimed; `size` is the one to begin from (C2SP tlog-witness)."""
+
+    slug = "size_conflict"
+
+    def __init__(self, size: int, detail: str = "") -> None:
+        super().__init__(detail or f"this witness has seen the log at size {size}: begin the consistency proof there")
+        self.size = size
+
+
 # --- try again later -----------------------------------------------------------------------------------------------
 
 

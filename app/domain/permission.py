@@ -32,6 +32,9 @@ class Action(StrEnum):
     SCREEN = "screen"
     READ = "read"
     SUBMIT = "submit"
+    FOLLOW = "follow"
+    GOSSIP = "gossip"
+    WITNESS = "witness"
     READ_HELD = "read_held"
     READ_KEYS = "read_keys"
     MANAGE_KEYS = "manage_keys"
@@ -60,12 +63,18 @@ _EVERYBODY = frozenset(CallerClass)
 _READERS = _EVERYBODY - {CallerClass.AUDITOR, CallerClass.OPERATOR}
 _KEYED = _EVERYBODY - {CallerClass.PUBLIC}
 
+PEER_SCOPE = "peer"
+"""Of a request token of another node; no API key has it."""
+
 # Action -> (classes that may, scope that a key must carry; None: any key, or none at all).
 _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
     Action.PUBLISHED: (_EVERYBODY, None),
     Action.SCREEN: (_READERS, "screen"),
     Action.READ: (_READERS, "read"),
     Action.SUBMIT: (_EVERYBODY, None),
+    Action.FOLLOW: (_READERS - {CallerClass.PUBLIC}, "read"),
+    Action.GOSSIP: (frozenset({CallerClass.NODE}), PEER_SCOPE),
+    Action.WITNESS: (_EVERYBODY, None),
     Action.READ_HELD: (frozenset({CallerClass.AGENCY, CallerClass.REDRESS}), "read"),
     Action.READ_KEYS: (_KEYED, None),
     Action.MANAGE_KEYS: (frozenset({CallerClass.OPERATOR}), "operate"),
@@ -83,7 +92,7 @@ def permit(caller: Caller, action: Action, *, owner: str | None = None) -> None:
     classes, scope = _TABLE[action]
     if caller.caller_class not in classes:
         if caller.caller_class is CallerClass.PUBLIC:
-            raise Unauthenticated("this needs an API key: send `Authorization: Bearer cordon_…`")
+            raise Unauthenticated("this needs an API key, or the token of a peer: send `Authorization: Bearer …`")
         raise Forbidden(f"a key of class {caller.caller_class} may not do this")
     if scope is not None and caller.caller_class is not CallerClass.PUBLIC and scope not in caller.scopes:
         raise Forbidden(f"this key lacks the scope `{scope}`: ask the operator for one that has it")
