@@ -127,7 +127,7 @@ def may_see(listing: Listing, reader: Reader) -> bool:
     """A listing counts for a reader who may see its stub and its `core` (DECISIONS 30), and for its own issuer."""
     if is_own(listing.issuer, reader):
         return True
-    reader = reader.at(listing.index)
+    reader = reader.at(listing.origin, listing.index)
     return can_read(listing.label, reader) and can_read(listing.core_label, reader)
 
 
@@ -147,7 +147,7 @@ def sees_link(link: Link, reader: Reader, moment: Moment) -> bool:
         return False
     if is_own(link.issuer, reader):
         return True
-    reader_then = reader.at(link.index)
+    reader_then = reader.at(link.origin, link.index)
     open_to = can_read(link.label, reader_then) and can_read(link.core_label, reader_then)
     return open_to and not is_held_back(link.item, link.accepted_ms, reader, moment)
 

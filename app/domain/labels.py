@@ -42,12 +42,23 @@ class ReaderClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A group names the reader (`through_node`: his node) in its newest version, and did from log index `first` to before `end`."""
+    """A group of the log `origin` names the reader (`through_node`: his node) in its newest version, and did so from log index
+    `first` to before `end`; without an `end` it does so to this day without a break.
+    """
 
+    origin: str
     group: str
     first: int
     end: int | None = None
     through_node: bool = False
+
+    def counts_for(self, origin: str, index: int) -> bool:
+        """Whether it opens the statement at this place. A place in another log than the group's has no index to compare: there
+        it counts if it names the reader today.
+        """
+        if origin != self.origin:
+            return self.end is None
+        return self.first <= index and (self.end is None or index < self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,8 @@ class Reader:
     """`id`: own member or node id. `ids`: every further id the reader stands for (groups; for an agency user his node).
 
     `node_ids`: for a VASP, the nodes (and their groups) whose client it is: AMBER reaches the clients of a recipient.
-    `memberships`: groups that count for some log indices only (a reader belongs to a group if both its version at the
-    statement's index and its newest name him); `at` puts those in force into `ids` and `node_ids`.
+    `memberships`: groups that count for some places only (a reader belongs to a group if both its version at the statement's
+    index and its newest name him); `at` puts those in force into `ids` and `node_ids`.
     """
 
     reader_class: ReaderClass
@@ -65,11 +76,11 @@ class Reader:
     node_ids: frozenset[str] = frozenset()
     memberships: tuple[Membership, ...] = ()
 
-    def at(self, index: int) -> Reader:
-        """The reader as he counts for the statement at this log index."""
+    def at(self, origin: str, index: int) -> Reader:
+        """The reader as he counts for the statement at this place."""
         if not self.memberships:
             return self
-        now = [m for m in self.memberships if m.first <= index and (m.end is None or index < m.end)]
+        now = [m for m in self.memberships if m.counts_for(origin, index)]
         own = frozenset(m.group for m in now if not m.through_node)
         of_node = frozenset(m.group for m in now if m.through_node)
         if self.reader_class is ReaderClass.VASP:

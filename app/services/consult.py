@@ -102,7 +102,7 @@ class Consultation:
 
     async def _seen(self, tx: Transaction, rows: Sequence[Stored], reader: Reader) -> list[Stored]:
         """Those of `rows` that exist for the reader. The public learns of a listing once none of its items is held back."""
-        seen = [row for row in rows if is_own(row.issuer, reader) or can_read(row.label, reader.at(row.index))]
+        seen = [row for row in rows if is_own(row.issuer, reader) or can_read(row.label, reader.at(row.origin, row.index))]
         fresh: dict[str, list[str]] = {}
         for row in seen:
             if is_public(reader) and row.kind == "listing":
@@ -171,10 +171,10 @@ class Consultation:
 
     def _reads_part(self, stored: Stored, part: str, reader: Reader) -> bool:
         label: Label | None = stored.event.parts.get(part)
-        return label is not None and (can_read(label, reader.at(stored.index)) or is_own(stored.issuer, reader))
+        return label is not None and (can_read(label, reader.at(stored.origin, stored.index)) or is_own(stored.issuer, reader))
 
     def _sees_edge(self, edge: Event, reader: Reader) -> bool:
-        return can_read(edge.label, reader.at(edge.index)) or is_own(edge.issuer, reader)
+        return can_read(edge.label, reader.at(edge.origin, edge.index)) or is_own(edge.issuer, reader)
 
     # --- subjects ------------------------------------------------------------------------------------------------
 

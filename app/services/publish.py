@@ -72,7 +72,7 @@ class Publisher:
             if (
                 found is None
                 or found.index >= published.size
-                or not (is_own(found.issuer, reader) or can_read(found.label, reader.at(found.index)))
+                or not (is_own(found.issuer, reader) or can_read(found.label, reader.at(found.origin, found.index)))
             ):
                 raise NotFound("no such statement for this caller")
             keys = needed_tiles(found.index, published.size)

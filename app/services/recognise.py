@@ -100,7 +100,7 @@ class Recognition:
     def _memberships(self, member: str) -> tuple[Membership, ...]:
         """The groups that name him or his node today, each with the stretch of the log for which it did without a break."""
         return tuple(
-            Membership(group_id, first, end, through_node=who == self._node_id)
+            Membership(self._keyring.origin, group_id, first, end, through_node=who == self._node_id)
             for who in (member, self._node_id)
             if who
             for group_id, first, end in self._keyring.membership_spans(who)
