@@ -22,14 +22,18 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.errors import CordonError, Unavailable
+from app.storage.acks import AckShelf
 from app.storage.audit import AuditShelf
 from app.storage.clients import ClientShelf
 from app.storage.entities import EntityShelf
+from app.storage.evidence import EvidenceShelf
 from app.storage.faults import SchemaMismatch, is_worth_a_retry, translated
 from app.storage.held import HeldShelf
 from app.storage.idempotency import IdempotencyShelf
 from app.storage.log import LogShelf
 from app.storage.meta import LeaseShelf, MetaShelf
+from app.storage.mirrors import MirrorShelf
+from app.storage.peers import PeerShelf
 from app.storage.postgres import PostgresStore
 from app.storage.protected import ProtectedShelf
 from app.storage.registry import RegistryShelf
@@ -38,7 +42,11 @@ from app.storage.sqlite import SqliteStore
 from app.storage.statements import StatementShelf
 from app.storage.subjects import SubjectShelf
 from app.storage.tables import REVISIONS
+from app.storage.tokens import TokenShelf
 from app.storage.urls import is_sqlite, read_url
+from app.storage.valve import ValveShelf
+from app.storage.withheld import WithheldShelf
+from app.storage.witnesses import WitnessShelf
 
 T = TypeVar("T")
 
@@ -51,18 +59,26 @@ class Transaction:
     """The shelves of one transaction; useless once its block is left."""
 
     __slots__ = (
+        "acks",
         "audit",
         "clients",
         "entities",
+        "evidence",
         "held",
         "idempotency",
         "leases",
         "log",
         "meta",
+        "mirrors",
+        "peers",
         "protected",
         "registry",
         "statements",
         "subjects",
+        "tokens",
+        "valve",
+        "withheld",
+        "witnesses",
     )
 
     def __init__(self, session: Session) -> None:
@@ -78,6 +94,14 @@ class Transaction:
         self.idempotency = IdempotencyShelf(session)
         self.leases = LeaseShelf(session)
         self.meta = MetaShelf(session)
+        self.peers = PeerShelf(session)
+        self.mirrors = MirrorShelf(session)
+        self.withheld = WithheldShelf(session)
+        self.evidence = EvidenceShelf(session)
+        self.witnesses = WitnessShelf(session)
+        self.tokens = TokenShelf(session)
+        self.valve = ValveShelf(session)
+        self.acks = AckShelf(session)
 
 
 class Database:

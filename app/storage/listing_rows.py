@@ -15,6 +15,7 @@ from app.domain.labels import Label, at_least_as_visible
 from app.domain.registry import MemberClass
 from app.domain.statement import ohash_of
 from app.storage.events import read_packed, unpack_label
+from app.storage.holding import HELD, IS_QUARANTINED, state_here
 from app.storage.sql import Query, Row, in_words, one_of
 from app.storage.tables import edge, item, link, registered, statement
 
@@ -43,17 +44,28 @@ LISTINGS = select(
     _S.context,
     _M.name,
     _M.country,
+    HELD.label("held"),
     _IS_ANNOTATED,
 ).select_from(JOINED.outerjoin(registered, _ISSUER))
 
-LINKS = select(_K.origin, _K.idx, _K.number, _S.sid, _S.issuer, _S.accepted_ms, _S.state, _S.until_s, _S.event, _K.body).select_from(
-    link.join(statement, _OF_LINK)
-)
+LINKS = select(
+    _K.origin,
+    _K.idx,
+    _K.number,
+    _S.sid,
+    _S.issuer,
+    _S.accepted_ms,
+    _S.state,
+    _S.until_s,
+    _S.event,
+    _K.body,
+    HELD.label("held"),
+).select_from(link.join(statement, _OF_LINK))
 
 ANNOTATIONS = Query(
     select(_E.target, _S.kind, _S.sid, _S.origin, _S.issuer, _S.accepted_ms, _S.event, _S.context, _M["class"])
     .select_from(edge.join(statement, (_S.origin == _E.origin) & (_S.idx == _E.idx)).outerjoin(registered, _ISSUER))
-    .where(one_of(_E.target, "sids"), in_words(_S.kind, ANNOTATION_KINDS), _S.state == State.ACTIVE.value)
+    .where(one_of(_E.target, "sids"), in_words(_S.kind, ANNOTATION_KINDS), _S.state == State.ACTIVE.value, ~IS_QUARANTINED)
     .order_by(_S.accepted_ms, _S.origin, _S.idx)
 )
 
@@ -62,7 +74,7 @@ Notes = Mapping[str, list[tuple[frozenset[str], bool, Annotation]]]
 
 
 def read_listing(row: Row, notes: Notes) -> Listing:
-    """A row of LISTINGS."""
+    """A row of LISTINGS; its state is `held` if it would be active and does not count here."""
     (
         origin,
         index,
@@ -80,6 +92,7 @@ def read_listing(row: Row, notes: Notes) -> Listing:
         context,
         name,
         country,
+        held,
         _,
     ) = row
     packed = read_packed(event)
@@ -100,7 +113,7 @@ def read_listing(row: Row, notes: Notes) -> Listing:
         handling=tuple(packed.get("h", ())),
         accepted_ms=accepted_ms,
         expires_at=_expiry(until, packed),
-        state=state,
+        state=state_here(state, held),
         superseded_by=superseded_by,
         contested=bool(contested),
         annotations=_annotations(origin, sid, notes) if sid in notes else (),
@@ -108,8 +121,8 @@ def read_listing(row: Row, notes: Notes) -> Listing:
 
 
 def read_link(row: Row) -> Link:
-    """A row of LINKS."""
-    origin, index, number, sid, issuer, accepted_ms, state, until, event, body = row
+    """A row of LINKS, with its state as a listing has it."""
+    origin, index, number, sid, issuer, accepted_ms, state, until, event, body, held = row
     packed = read_packed(event)
     label = unpack_label(packed["l"])
     return Link(
@@ -122,7 +135,7 @@ def read_link(row: Row) -> Link:
         core_label=_core(packed, label),
         accepted_ms=accepted_ms,
         expires_at=_expiry(until, packed),
-        state=state,
+        state=state_here(state, held),
         item=orjson.loads(body),
     )
 

@@ -47,7 +47,7 @@ class PartRow:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A statement in short; `state.expires_at` counts renewals."""
+    """A statement in short; `state` is the fold's word, its `expires_at` counts renewals. `held`: it does not count here (holding)."""
 
     origin: str
     index: int
@@ -60,6 +60,7 @@ class Stored:
     handling: tuple[str, ...]
     state: ShownState
     event: Event
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

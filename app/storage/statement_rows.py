@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from app.domain.folding import Event, ShownState, State
 from app.storage.events import clean, pack_event, read_packed, unpack_event
+from app.storage.holding import HELD
 from app.storage.records import StatementRow, Stored
 from app.storage.sql import Row
 from app.storage.tables import statement
@@ -13,7 +14,7 @@ from app.storage.tables import statement
 _S = statement.c
 PLACE = (_S.origin, _S.idx, _S.sid, _S.kind, _S.issuer, _S.kid)
 STATE = (_S.state, _S.until_s, _S.superseded_by, _S.contested)
-BRIEF = (*PLACE, _S.accepted_ms, *STATE, _S.event)
+BRIEF = (*PLACE, _S.accepted_ms, *STATE, _S.event, HELD.label("held"))
 
 
 def as_row(row: StatementRow) -> Row:
@@ -47,7 +48,7 @@ def edges_of(event: Event) -> Iterator[Row]:
 
 def read_brief(row: Row) -> Stored:
     """A row of BRIEF."""
-    origin, index, sid, kind, issuer, kid, accepted_ms, state, until, superseded_by, contested, packed = row
+    origin, index, sid, kind, issuer, kid, accepted_ms, state, until, superseded_by, contested, packed, held = row
     event = unpack_event((origin, index, sid, kind, issuer, kid), packed)
     return Stored(
         origin=origin,
@@ -61,4 +62,5 @@ def read_brief(row: Row) -> Stored:
         handling=tuple(read_packed(packed).get("h", ())),
         state=ShownState(State(state), until, superseded_by, bool(contested)),
         event=event,
+        held=bool(held),
     )

@@ -139,6 +139,10 @@ class StatementShelf:
         """The statements of [first, last), in log order: for a full fold."""
         return await self._read_events(_ALL_EVENTS, origin=origin, first=first, last=last)
 
+    async def events_at(self, origin: str, indices: Collection[int]) -> list[Event]:
+        """The statements at `indices` that are there, in log order."""
+        return await self._read_events(_AT, origin=origin, indices=indices) if indices else []
+
     async def inbound(self, origin: str, sids: Collection[str]) -> list[Event]:
         """The statements of any log whose `t` names one of `sids` of `origin`, in order of their place."""
         if not sids:

@@ -12,6 +12,7 @@ from sqlalchemy import Table, bindparam, delete, or_, select, tuple_, update
 
 from app.domain.answer import Link, Listing
 from app.domain.folding import State
+from app.storage.holding import HELD
 from app.storage.item_rows import FREEZE, LINK, ItemRow
 from app.storage.listing_rows import ANNOTATIONS, JOINED, LINKS, LISTINGS, annotations_by_target, read_link, read_listing
 from app.storage.session import Session
@@ -24,7 +25,8 @@ _I, _K, _S, _F = item.c, link.c, statement.c, frozen.c
 _INDICES = select(_S.idx).where(_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
 _IN_ORDER = (_S.accepted_ms, _I.origin, _I.idx, _I.number)
 _AFTER = tuple_(_I.origin, _I.idx, _I.number) > tuple_(bindparam("after"), bindparam("index"), bindparam("number"))
-_IS_LIVE = _S.state == State.ACTIVE.value
+_IS_ACTIVE = _S.state == State.ACTIVE.value
+_IS_LIVE = _IS_ACTIVE & ~HELD
 _BY_PLACE = (_I.origin, _I.idx, _I.number)
 _OF_SUBJECTS = Query(LISTINGS.where(one_of(_I.subject, "subjects")).order_by(*_IN_ORDER))
 _OF_SUBJECT = Query(LISTINGS.where(_I.subject == bindparam("subject")).order_by(*_IN_ORDER))
@@ -44,7 +46,7 @@ _LIVE_LINKS = Query(
 _OPEN_FREEZES = Query(
     select(_F.subject, _S.issuer)
     .select_from(frozen.join(statement, (_S.origin == _F.origin) & (_S.idx == _F.idx)))
-    .where(_F.until_s > bindparam("now"), _IS_LIVE)
+    .where(_F.until_s > bindparam("now"), _IS_ACTIVE)
     .where(or_(_S.until_s.is_(None), _S.until_s > bindparam("now")))
 )
 _PUT_FREEZES = insertion_if_absent(frozen)
@@ -87,7 +89,7 @@ class SubjectShelf:
         await self._session.run_many(_PUT_WORDS, words)
 
     async def listings(self, subjects: Collection[str]) -> list[Listing]:
-        """Every listing of the ids, in any state, oldest first, with its annotations."""
+        """Every listing of the ids, in any state, oldest first, with its annotations; `held`: it does not count here."""
         if len(subjects) == 1:
             (subject,) = subjects
             return await self._read(await self._session.rows(_OF_SUBJECT, subject=subject))
@@ -98,13 +100,13 @@ class SubjectShelf:
         return await self._read(await self._session.rows(_OF_SIDS, origin=origin, sids=sids)) if sids else []
 
     async def live_listings(self, *, page: int = 2000) -> AsyncIterator[Listing]:
-        """Every listing whose state is active, by place; memory for one page. Expiry is for the reader to judge."""
+        """Every listing that is active and counts here, by place; memory for one page. Expiry is for the reader to judge."""
         async for rows in self._live(_LIVE, page):
             for listing in await self._read(rows):
                 yield listing
 
     async def live_ids(self, *, page: int = 50_000) -> AsyncIterator[list[str]]:
-        """The ids of all active listings in pages, with repetitions: enough to build a set of fingerprints from."""
+        """The ids of those listings in pages, with repetitions: enough to build a set of fingerprints from."""
         async for rows in self._live(_LIVE_IDS, page):
             yield [row[3] for row in rows]
 
@@ -118,7 +120,7 @@ class SubjectShelf:
         return [read_link(row) for row in await self._session.rows(_LINKS_OF_SIDS, origin=origin, sids=sids)] if sids else []
 
     async def live_links(self, *, page: int = 5_000) -> AsyncIterator[Link]:
-        """Every link of a listing whose state is active, by place; memory for one page."""
+        """Every link of a listing that is active and counts here, by place; memory for one page."""
         async for rows in self._live(_LIVE_LINKS, page):
             for row in rows:
                 yield read_link(row)

@@ -7,6 +7,7 @@
     frozen, entity_word
     registered, …         small registers of the node itself
     audit*                append-only, hash-chained
+    peer, mirror, …       what federation adds: storage/peer_tables
 
 Rules that keep every engine open: no sequences (the application numbers), times are integers with the unit in the name, JSON
 is stored as bytes and never re-serialised, keys compare byte by byte (`COLLATE "C"`), text holds no NUL, closed lists are
@@ -15,54 +16,22 @@ CHECKed text. A change here needs a migration; tests compare the two.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    ForeignKeyConstraint,
-    Index,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    text,
-)
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, text
 
 from app.domain.folding import State
+from app.storage import peer_tables
+from app.storage.columns import bytes_column as _bytes
+from app.storage.columns import int_column as _int
+from app.storage.columns import key_column as _key
+from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation, too
 
-_KEY = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 # Not `IN (…)`: SQLite would build a table of the list for every row that is inserted.
 _STATES = " OR ".join(f"state = '{state}'" for state in State if state is not State.EXPIRED)
-
-
-def _key(name: str, *, null: bool = False) -> Column[str]:
-    return Column(name, _KEY, nullable=null)
-
-
-def _text(name: str, *, null: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null)
-
-
-def _int(name: str, *, null: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=null, autoincrement=False)
-
-
-def _bytes(name: str, *, null: bool = False) -> Column[bytes]:
-    return Column(name, LargeBinary, nullable=null)
 
 
 def _of(table: str) -> ForeignKeyConstraint:
