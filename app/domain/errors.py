@@ -45,9 +45,13 @@ class Refused(CordonError):
 
 
 class Unavailable(CordonError):
-    """The same request may succeed later."""
+    """The same request may succeed later; `retry_after_s` is when another node asked to be asked again."""
 
     slug = "unavailable"
+
+    def __init__(self, detail: str = "", *, faults: tuple[Fault, ...] = (), retry_after_s: int | None = None) -> None:
+        super().__init__(detail, faults=faults)
+        self.retry_after_s = retry_after_s
 
 
 class Betrayed(CordonError):
