@@ -93,10 +93,14 @@ class Keyring:
         """A number that moves with every statement and document taken in: an answer got under another one may be stale."""
         return self._version
 
-    def copy(self) -> Keyring:
-        """One that can go its own way: a batch tries its control statements on it, and only a commit makes them ours."""
+    def copy(self, *, before: int | None = None) -> Keyring:
+        """One that can go its own way: a batch tries its control statements on it, and only a commit makes them ours.
+
+        `before`: only with what stands below this index. Past a fork, or the end of a retired log, control statements wait.
+        """
         other = Keyring(self.origin, self._documents.values())
-        other._entries, other._indexes = list(self._entries), dict(self._indexes)
+        other._entries = [entry for entry in self._entries if before is None or entry[0] < before]
+        other._indexes = {sid: index for index, sid, _ in other._entries}
         other._rebuild()
         return other
 
@@ -115,6 +119,13 @@ class Keyring:
         if isinstance(reading, KeyRevocation) and reading.kid not in self._state.keys:
             detail = "no member key of this kid is registered here: there is nothing to revoke"
             raise Schema(detail, faults=(Fault("/kid", "registry", detail),))
+
+    def check_carried_control(self, stub: Stub, *, index: int) -> None:
+        """Schema if a peer's control statement breaks a rule at `index`, so that it is carried inert; members of a newer version pass."""
+        if stub.kind in CONTROL_KINDS:
+            reading = read_reading(stub, lenient=True)
+            self._state.check_signer(index, stub, reading)
+            self._state.check_rules(index, reading)
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -166,10 +177,42 @@ class Keyring:
         if not term.not_before <= accepted_s < term.expires:
             raise KeyNotValid("the key is not valid at the moment of acceptance: see nbf and exp of its registration")
 
+    def check_carried_key(self, kid: str, *, index: int, accepted_s: int, kind: str | None = None) -> None:
+        """Whether `kid` was registered, and in its time, for what a peer logged at `index`; else UnknownKid or KeyNotValid.
+
+        Revocations are left to the fold, which knows of reaffirmations: so the answer depends on what stands below `index` alone,
+        whatever came later and whenever we were told of it.
+        """
+        registered = self._state.keys.get(kid)
+        if registered is not None:
+            term = newest(registered.terms, index)
+            if term is None:
+                raise UnknownKid("the key was registered later in the log than this statement")
+            if not term.not_before <= accepted_s < term.expires:
+                raise KeyNotValid("the key is not valid at the moment of acceptance: see nbf and exp of its registration")
+            return
+        if kid not in self._root_keys:
+            raise UnknownKid("no key of this kid is registered here")
+        in_force = self._state.document_at(index)
+        for document in self._documents.values():
+            is_registrar = any(key.kid == kid for key in document.registrar_keys)
+            if is_registrar and (document is in_force or kind == Kind.ROOT):
+                return
+            # Of a document that is not logged yet the node's key is good already, as at home.
+            is_node = any(key.kid == kid for key in document.node_keys)
+            if is_node and (in_force is None or document.version >= in_force.version):
+                return
+        raise KeyNotValid("no root document in force at this index names this key")
+
     def revoked_from(self, kid: str) -> int | None:
         """The index from which on what `kid` signed is inert, the lowest of all revocations; None if it is not revoked."""
         first = self._first_revocation(kid)
         return None if first is None else first.value.counts_from(first.own)
+
+    @property
+    def newest_document(self) -> RootDocument | None:
+        """The root document of the highest version; None before any is known."""
+        return self._newest_document if self._documents else None
 
     @property
     def registrar(self) -> str | None:
