@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "member": ("member", "commands"),
     "group": ("group", "commands"),
     "policy": ("policy", "commands"),
+    "root": ("root", "commands"),
     "approve": ("approve", "approve"),
     "submit": ("submit", "submit"),
     "import": ("imports", "import_lists"),
