@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import KeyNotValid, Schema, UnknownKid
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
-from tests.seal.registries import NOW, ORIGIN, key, member, policy, revoke, root_chain, stub
+from tests.seal.registries import FOREVER, NOW, ORIGIN, key, member, policy, revoke, root_chain, stub
 
 SECOND = "zz.example/log/2"
 """Another log of the same jurisdiction: a registry of its own under the same root documents."""
@@ -80,7 +80,7 @@ def test_what_a_peer_carries_is_judged_by_what_stands_below_it() -> None:
     with pytest.raises(UnknownKid):
         keyring.check_carried_key(kid, index=1, accepted_s=NOW)
     with pytest.raises(KeyNotValid):
-        keyring.check_carried_key(kid, index=5, accepted_s=1)
+        keyring.check_carried_key(kid, index=5, accepted_s=FOREVER)
     with pytest.raises(UnknownKid):
         keyring.check_carried_key("zz.nobody#1", index=5, accepted_s=NOW)
 
