@@ -15,20 +15,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable, UnknownKid
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import ListingIndex
-from app.seal.keyring import Keyring
+from app.seal.keyrings import Keyrings
 from app.services.admit.facts import Facts, Known, gather_facts
 from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
+from app.services.admit.moving import Face, Moved, faces_of, moved_between, moved_by_members
 from app.services.admit.outcome import Admitted, HeldReason, Status
 from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
-from app.services.admit.projection import FORGET_DUE, Batch, Face, Moved, faces_of, moved_between, moved_by_members, project
+from app.services.admit.projection import Batch, project
+from app.services.admit.refold import FORGET_DUE
 from app.storage.database import Database, Transaction
 from app.storage.faults import is_worth_a_retry
 from app.storage.held import Held
@@ -79,7 +81,7 @@ class Gate:
         database: Database,
         own_log: OwnLog,
         jurisdiction: str,
-        keyring: Keyring,
+        keyrings: Keyrings,
         index: ListingIndex,
         protected: Callable[[str], bool],
         clock: Callable[[], int],
@@ -88,11 +90,12 @@ class Gate:
         self._database = database
         self._log = own_log
         self.origin = own_log.origin
-        self._keyring = keyring
+        self._keyrings = keyrings
+        self._keyring = keyrings.own
         self._index = index
         self._clock = clock
         self._rules = rules
-        self._judge = Judge(origin=own_log.origin, jurisdiction=jurisdiction, keyring=keyring, protected=protected)
+        self._judge = Judge(origin=own_log.origin, jurisdiction=jurisdiction, keyring=keyrings.own, protected=protected)
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._frozen: CordonError | None = None
@@ -105,8 +108,11 @@ class Gate:
 
     # --- life ----------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Load the right edge and the registry, compare with the anchor, sign. What does not fit freezes; lookups go on."""
+    async def start(self, *, before_signing: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Load the right edge and the registry, compare with the anchor, sign. What does not fit freezes; lookups go on.
+
+        `before_signing` asks others what they hold of this log, and raises Betrayed if it is more (self-anchor, protocol §3.6).
+        """
         async with self._database.transaction() as tx:
             await tx.log.create(self.origin, self._clock())
         try:
@@ -117,6 +123,8 @@ class Gate:
                 await self._catch_up(tx)
                 await self._log.check_anchor(tx)
                 await self._log.check_newest(tx)
+            if before_signing is not None:
+                await before_signing()
             await self._log.sign()
         except Betrayed as error:
             self.freeze(error)
@@ -263,7 +271,7 @@ class Gate:
                     rest = list(waiting[number + 1 :])
                     break
             grown = self._log.grow(batch.entries)
-            moved = await project(tx, batch, keyring=self._keyring, grown=grown)
+            moved = await project(tx, batch, keyrings=self._keyrings, grown=grown)
             if any(one.stub.kind in _ENDS_BATCH for one in batch.logged):
                 renamed.append(await self._renamed(tx))
             unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
@@ -298,9 +306,13 @@ class Gate:
 
     async def _behind(self, tx: Transaction) -> list[Moved]:
         """What the index has missed up to the edge."""
-        if self._index.position >= self._log.size:
+        if self._index_at >= self._log.size:
             return []
-        return [await moved_between(tx, self.origin, self._index.position, self._log.size), await self._renamed(tx)]
+        return [await moved_between(tx, self.origin, self._index_at, self._log.size), await self._renamed(tx)]
+
+    @property
+    def _index_at(self) -> int:
+        return self._index.positions.get(self.origin, 0)
 
     async def _renamed(self, tx: Transaction) -> Moved:
         """The index shows members with name, country and what their disputes weigh: a new `member` statement may change that."""
@@ -310,7 +322,7 @@ class Gate:
         for moved in moves:
             self._index.replace(moved.statements, moved.listings, moved.links)
             self._faces = moved.faces or self._faces
-        self._index.position = self._log.size
+        self._index.positions[self.origin] = self._log.size
 
     def _refresh(self, one: _Waiting) -> None:
         """Prepare what could not be prepared before, or was before the registry changed.

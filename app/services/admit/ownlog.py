@@ -54,6 +54,8 @@ class OwnLog:
         self.note = ""
         self.signed_size = 0
         self.signed_ms = 0
+        self.on_signed: Callable[[str, str, int], object] | None = None
+        """Told (origin, note, size) of every signature, once it is in the database."""
 
     @property
     def size(self) -> int:
@@ -121,6 +123,11 @@ class OwnLog:
         first = max(0, self.size - CHECKED_AT_START)
         await check_entries(tx, self.origin, first, self.size)
 
+    async def root_at(self, size: int) -> bytes:
+        """The root that this log had at a size it has reached."""
+        async with self._database.reading() as tx:
+            return await self._root_at(tx, size)
+
     async def _root_at(self, tx: Transaction, size: int) -> bytes:
         tiles = await tx.log.read_tiles(self.origin, needed_for_root(size))
         try:
@@ -177,6 +184,8 @@ class OwnLog:
 
         await self._database.at_once(publish)
         self.note, self.signed_size, self.signed_ms = note, size, now_ms
+        if self.on_signed is not None:
+            self.on_signed(self.origin, note, size)
 
     # --- proving -------------------------------------------------------------------------------------------------
 
