@@ -1,7 +1,8 @@
 """The log: entries by dense index, hash tiles, and the head that is swapped, never just set (protocol §3.6).
 
 The head row is the lock: whoever changes the size from what it was has the indices in between, and whoever comes second changes
-no row. Take it last, in the transaction that wrote the entries. Ranges are half-open: `first` belongs, `last` does not.
+no row. Take it last, in the transaction that wrote the entries. The own log is dense; a mirror has no row where an entry is
+withheld, while its tiles have every hash, also beyond its head. Ranges are half-open: `first` belongs, `last` does not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, select, update
 
-from app.domain.merkle import EMPTY_ROOT
+from app.domain.merkle import EMPTY_ROOT, HASH_BYTES
+from app.domain.tiles import TILE_WIDTH
 from app.storage.faults import LostRace
 from app.storage.session import Session
 from app.storage.sql import Query, Row, insertion_if_absent, one_of, upsertion
@@ -122,7 +124,7 @@ class LogShelf:
         return found[0] if found else None
 
     async def walk(self, origin: str, *, first: int = 0, page: int = 1024) -> AsyncIterator[tuple[int, bytes, bytes]]:
-        """Every entry from `first` on as (index, entry, leaf), for re-hashing; memory for one page."""
+        """Every entry from `first` on that is there as (index, entry, leaf), for re-hashing; memory for one page."""
         while True:
             rows = await self._session.rows(_WALK, origin=origin, first=first, page=page)
             for index, entry, leaf in rows:
@@ -140,6 +142,20 @@ class LogShelf:
         slots = [_slot(key) for key in keys]
         rows = await self._session.rows(_TILES, origin=origin, slots=slots) if slots else []
         return {_key(slot): hashes for slot, hashes in rows}
+
+    async def leaves(self, origin: str, first: int, last: int) -> list[bytes]:
+        """The leaf hashes of [first, last) from the tiles, also of entries that are withheld; fewer where the tree ends before `last`."""
+        if first >= last:
+            return []
+        number = first // TILE_WIDTH
+        tiles = await self.read_tiles(origin, [(0, n) for n in range(number, (last - 1) // TILE_WIDTH + 1)])
+        found: list[bytes] = []
+        while (hashes := tiles.get((0, number), b"")) and first + len(found) < last:
+            at = (first + len(found)) % TILE_WIDTH
+            width = min(len(hashes) // HASH_BYTES, at + last - first - len(found))
+            found += [hashes[n * HASH_BYTES : (n + 1) * HASH_BYTES] for n in range(at, width)]
+            number += 1
+        return found
 
     async def write_tiles(self, origin: str, tiles: Mapping[TileKey, bytes]) -> None:
         """Put tiles; one that is there is replaced by its longer self."""

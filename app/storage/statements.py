@@ -46,7 +46,9 @@ _INBOUND = Query(
     .order_by(_S.origin, _S.idx)
 )
 _LABELS = Query(
-    select(_S.event).where(_S.origin == bindparam("origin"), _S.idx >= bindparam("first"), _S.idx < bindparam("last")).order_by(_S.idx)
+    select(_S.idx, _S.event)
+    .where(_S.origin == bindparam("origin"), _S.idx >= bindparam("first"), _S.idx < bindparam("last"))
+    .order_by(_S.idx)
 )
 _BRIEFS = Query(select(*BRIEF).where(*_BY_SID))
 _BY_KID = Query(
@@ -73,10 +75,15 @@ _STATE = Query(
     .where(_S.origin == bindparam("of"), _S.sid == bindparam("which"))
     .values(state=bindparam("s"), contested=bindparam("c"), until_s=bindparam("u"), superseded_by=bindparam("b"))
 )
+# The origin is compared by us: given it too, SQLite would walk the log instead.
 _JTI = Query(
-    select(_S.jti, _S.sid).where(_S.issuer == bindparam("issuer"), _S.jti.is_not(None), one_of(_S.jti, "jtis")).order_by(_S.idx.desc())
+    select(_S.origin, _S.jti, _S.sid)
+    .where(_S.issuer == bindparam("issuer"), _S.jti.is_not(None), one_of(_S.jti, "jtis"))
+    .order_by(_S.idx.desc())
 )
-_COUNT = Query(select(func.count()).where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since")))
+_COUNT = Query(
+    select(_S.origin, func.count()).where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since")).group_by(_S.origin)
+)
 _PARTS = Query(select(part).where(_P.origin == bindparam("origin"), one_of(_P.idx, "indices")).order_by(_P.idx, _P.number))
 _ERASE = Query(
     update(part)
@@ -163,9 +170,13 @@ class StatementShelf:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     async def labels(self, origin: str, first: int, last: int) -> list[Label]:
-        """The stub labels of [first, last), in log order."""
+        """The stub labels of [first, last) that are there, in log order; a mirror may have holes: see `labels_by_index`."""
+        return list((await self.labels_by_index(origin, first, last)).values())
+
+    async def labels_by_index(self, origin: str, first: int, last: int) -> dict[int, Label]:
+        """The same by index: what is withheld from us, or was no statement, is absent."""
         rows = await self._session.rows(_LABELS, origin=origin, first=first, last=last)
-        return [unpack_label(read_packed(event)["l"]) for (event,) in rows]
+        return {index: unpack_label(read_packed(event)["l"]) for index, event in rows}
 
     async def locate(self, origin: str, sid: str) -> Stored | None:
         """Where a statement stands and what it is, in short."""
@@ -178,12 +189,14 @@ class StatementShelf:
         return {found.sid: found for found in map(read_brief, sorted(rows, key=_index, reverse=True))}
 
     async def record(self, sid: str, origin: str | None = None) -> StatementRecord | None:
-        """A statement with all that is kept of it; without `origin` from whichever log has it."""
-        rows = [row for row in await self._session.rows(_RECORD, sid=sid) if origin in (None, row[0])]
+        """A statement with all that is kept of it; without `origin` from the log in which it is right.
+
+        Another log may carry a copy, which is bad there: it must not hide the statement.
+        """
+        rows = [(read_brief(row[:-3]), row[-3:]) for row in await self._session.rows(_RECORD, sid=sid) if origin in (None, row[0])]
         if not rows:
             return None
-        *brief, jti, issued_s, entry = rows[0]
-        stored = read_brief(tuple(brief))
+        stored, (jti, issued_s, entry) = min(rows, key=lambda one: one[0].event.bad)
         parts = await self.parts_of(stored.origin, [stored.index])
         return StatementRecord(
             stored=stored,
@@ -213,13 +226,18 @@ class StatementShelf:
         """The disclosures of statements, by index and in the order of the wire."""
         return [PartRow(*row) for row in await self._session.rows(_PARTS, origin=origin, indices=indices)]
 
-    async def find_jti(self, issuer: str, jtis: Collection[str]) -> dict[str, str]:
-        """Which of an issuer's idempotency keys are used, with the sid of the first use."""
-        return dict(await self._session.rows(_JTI, issuer=issuer, jtis=jtis)) if jtis else {}
+    async def find_jti(self, origin: str, issuer: str, jtis: Collection[str]) -> dict[str, str]:
+        """Which of an issuer's idempotency keys are used in a log, with the sid of the first use.
 
-    async def count_since(self, issuer: str, since_ms: int) -> int:
-        """How many statements an issuer has had accepted since a moment (for its quota)."""
-        return int((await self._session.rows(_COUNT, issuer=issuer, since=since_ms))[0][0])
+        In one log, as a peer's may hold anything under any issuer's name, inert.
+        """
+        rows = await self._session.rows(_JTI, issuer=issuer, jtis=jtis) if jtis else []
+        return {jti: sid for where, jti, sid in rows if where == origin}
+
+    async def count_since(self, origin: str, issuer: str, since_ms: int) -> int:
+        """How many statements of an issuer a log has accepted since a moment (for its quota)."""
+        counts: dict[str, int] = dict(await self._session.rows(_COUNT, issuer=issuer, since=since_ms))
+        return counts.get(origin, 0)
 
     async def _read_events(self, query: Query, **values: object) -> list[Event]:
         return [unpack_event(row[:6], row[6]) for row in await self._session.rows(query, **values)]

@@ -179,11 +179,11 @@ async def test_idempotency_keys_and_quota_are_counted_by_issuer(database: Databa
                 row(event(4), jti="a"),
             ],
         )
-        assert await tx.statements.find_jti("de.bka", ["a", "b", "c"]) == {"a": sid_at(ORIGIN, 0), "b": sid_at(ORIGIN, 1)}
-        assert await tx.statements.find_jti("de.fiu", ["a"]) == {}
-        assert await tx.statements.find_jti("de.bka", []) == {}
-        assert await tx.statements.count_since("de.bka", NOW_MS + 1000) == 3
-        assert await tx.statements.count_since("de.bka", NOW_MS + 9000) == 0
+        assert await tx.statements.find_jti(ORIGIN, "de.bka", ["a", "b", "c"]) == {"a": sid_at(ORIGIN, 0), "b": sid_at(ORIGIN, 1)}
+        assert await tx.statements.find_jti(ORIGIN, "de.fiu", ["a"]) == {}
+        assert await tx.statements.find_jti(ORIGIN, "de.bka", []) == {}
+        assert await tx.statements.count_since(ORIGIN, "de.bka", NOW_MS + 1000) == 3
+        assert await tx.statements.count_since(ORIGIN, "de.bka", NOW_MS + 9000) == 0
 
 
 async def test_control_statements_stand_apart(database: Database) -> None:

@@ -84,8 +84,8 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
         held=dict(held),
         targets={sid: _target(one) for sid, one in stored.items()},
         listed_at={sid: one.accepted_ms // 1000 for sid, one in stored.items()},
-        jtis=await _jtis(tx, stubs),
-        counts={issuer: await _count(tx, issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
+        jtis=await _jtis(tx, origin, stubs),
+        counts={issuer: await _count(tx, origin, issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
         open_freezes={issuer: set(await tx.subjects.open_freezes(issuer, now_ms // 1000)) for issuer in freezes},
     )
     for sid, one in held.items():
@@ -93,9 +93,9 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
     return facts
 
 
-async def _count(tx: Transaction, issuer: str, since_ms: int) -> int:
+async def _count(tx: Transaction, origin: str, issuer: str, since_ms: int) -> int:
     """What counts against a quota: also what was held, lest the shelf of held statements fill without end."""
-    return await tx.statements.count_since(issuer, since_ms) + await tx.held.count_since(issuer, since_ms)
+    return await tx.statements.count_since(origin, issuer, since_ms) + await tx.held.count_since(issuer, since_ms)
 
 
 def freezes_of(items: CheckedItems, origin: str, index: int) -> Iterator[ItemRow]:
@@ -116,14 +116,14 @@ def _stub_of(held: Held) -> Stub | None:
     return read_stub(claims, kid=held.kid, sid=held.sid, lenient=True) if isinstance(claims, dict) else None
 
 
-async def _jtis(tx: Transaction, stubs: Sequence[Stub]) -> dict[tuple[str, str], str]:
+async def _jtis(tx: Transaction, origin: str, stubs: Sequence[Stub]) -> dict[tuple[str, str], str]:
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for stub in stubs:
         if stub.jti is not None:
             wanted[stub.issuer].add(stub.jti)
     found: dict[tuple[str, str], str] = {}
     for issuer, jtis in wanted.items():
-        for jti, sid in (await tx.statements.find_jti(issuer, jtis)).items():
+        for jti, sid in (await tx.statements.find_jti(origin, issuer, jtis)).items():
             found[issuer, jti] = sid
     return found
 
