@@ -18,6 +18,7 @@ from app.domain.answer import Moment
 from app.index.listings import ListingIndex
 from app.seal.jws import assert_backend
 from app.seal.keyring import Keyring
+from app.seal.keyrings import Keyrings
 from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.audit import AccessLog
@@ -72,7 +73,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
         database=database,
         own_log=own_log,
         jurisdiction=identity.jurisdiction,
-        keyring=keyring,
+        keyrings=Keyrings(keyring),
         index=index,
         protected=guards.protects,
         clock=clock,

@@ -89,14 +89,17 @@ class Gathering:
         self._origins: dict[str, str] = {}
 
     def start(self, asked: Iterable[Event], revocations: Iterable[Event] = ()) -> frozenset[Key]:
-        """`asked`: the statements whose states are wanted; `revocations`: every `key-revoke` of their logs and of those that annotate."""
+        """`asked`: the statements whose states are wanted; `revocations`: every `key-revoke` of their logs."""
         asked = list(asked)
         self._asked = frozenset((event.origin, event.sid) for event in asked)
         return self._keep([*asked, *revocations])
 
-    def take(self, edges: Iterable[Event]) -> frozenset[Key]:
-        """The inbound edges of the last layer; answers whose inbound edges are wanted next (none: done)."""
-        return self._keep([edge for edge in edges if self._wanted(edge)])
+    def take(self, edges: Iterable[Event], revocations: Iterable[Event] = ()) -> frozenset[Key]:
+        """The inbound edges of the last layer; answers whose inbound edges are wanted next (none: done).
+
+        `revocations`: every `key-revoke` of the logs that came in with these edges.
+        """
+        return self._keep([*(edge for edge in edges if self._wanted(edge)), *revocations])
 
     def _wanted(self, edge: Event) -> bool:
         self._origins.setdefault(ohash_of(edge.origin), edge.origin)

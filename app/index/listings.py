@@ -25,8 +25,8 @@ class ListingIndex:
         self._by_key: dict[bytes, tuple[str, ...]] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
         self._linked_by: dict[tuple[str, str], dict[str, None]] = {}
-        self.position = 0
-        """Log index up to which own statements are in here."""
+        self.positions: dict[str, int] = {}
+        """Per log, the index up to which its statements are in here."""
 
     def __len__(self) -> int:
         return len(self._by_subject)

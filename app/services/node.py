@@ -70,7 +70,7 @@ class Node:
         """Check the schema, load guards and index, open the gate, start the loops."""
         await self.database.check_schema()
         await self.guards.load()
-        await load_index(self.database, self.index, self.identity.origin)
+        await load_index(self.database, self.index)
         await self.gate.start()
         await self._obey_brake()
         self._every(BRAKE_S, self._obey_brake)
@@ -139,15 +139,14 @@ class Node:
         """Another worker may have logged: move the index and the registry."""
         async with self.database.reading() as tx:
             head = await tx.log.head(self.identity.origin)
-        if head is not None and head.size != self.index.position:
+        if head is not None and head.size != self.index.positions.get(self.identity.origin, 0):
             await self.gate.follow()
 
 
-async def load_index(database: Database, index: ListingIndex, origin: str) -> None:
-    """Fill the index from storage, to the place of the head before the first row was read."""
+async def load_index(database: Database, index: ListingIndex) -> None:
+    """Fill the index from storage, to the places of the heads before the first row was read."""
     async with database.reading() as tx:
-        head = await tx.log.head(origin)
-        position = head.size if head else 0
+        heads = [await tx.log.head(origin) for origin in await tx.log.origins()]
         batch = []
         async for listing in tx.subjects.live_listings():
             batch.append(listing)
@@ -157,4 +156,4 @@ async def load_index(database: Database, index: ListingIndex, origin: str) -> No
                 await asyncio.sleep(0)
         index.replace((), batch)
         index.replace((), (), [link async for link in tx.subjects.live_links()])
-    index.position = position
+    index.positions |= {head.origin: head.size for head in heads if head is not None}

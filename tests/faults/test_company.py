@@ -68,8 +68,8 @@ async def _write(town: Town, node: Node, wires: list[str]) -> None:
 async def _converged(*nodes: Node) -> None:
     deadline = time.monotonic() + 10
     size = max(node.own_log.size for node in nodes)
-    while any(node.index.position < size for node in nodes):
-        assert time.monotonic() < deadline, [node.index.position for node in nodes]
+    while any(node.index.positions.get(node.identity.origin, 0) < size for node in nodes):
+        assert time.monotonic() < deadline, [node.index.positions for node in nodes]
         await asyncio.sleep(0.02)
 
 

@@ -317,7 +317,7 @@ async def test_the_index_knows_what_the_rows_say_after_all_that(node: Node, town
     from app.services.node import load_index
 
     fresh = ListingIndex()
-    await load_index(node.database, fresh, town.origin)
+    await load_index(node.database, fresh)
     for n in (*range(6), *range(100, 106)):
         assert node.index.find(wallet_id(n)) == fresh.find(wallet_id(n)), n
     assert EVERYTHING is not None

@@ -3,6 +3,6 @@
 from app.services.admit.gate import Gate, GateRules, Result
 from app.services.admit.outcome import Admitted, HeldReason, Status, receipt_extra
 from app.services.admit.ownlog import OwnLog, check_entries
-from app.services.admit.projection import FORGET_DUE
+from app.services.admit.refold import FORGET_DUE
 
 __all__ = ["FORGET_DUE", "Admitted", "Gate", "GateRules", "HeldReason", "OwnLog", "Result", "Status", "check_entries", "receipt_extra"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.domain.errors import CordonError, EdgeNotAuthorised, JtiConflict, Quota, Refused, UnknownKid
+from app.domain.errors import CordonError, EdgeNotAuthorised, JtiConflict, KeyNotValid, Quota, Refused, ScopeDenied, UnknownKid
 from app.domain.items import CheckedItems, check_categories, check_embargo, check_items, four_eyes_reason
-from app.domain.registry import Member
+from app.domain.registry import Member, node_of_origin
 from app.domain.statement import (
+    NODE_KINDS,
     TYP,
     Disclosure,
     Kind,
@@ -59,6 +60,7 @@ class Judge:
     def __init__(self, *, origin: str, jurisdiction: str, keyring: Keyring, protected: Callable[[str], bool]) -> None:
         self._origin = origin
         self._registrar = f"{jurisdiction}.registrar"
+        self._node = node_of_origin(origin)
         self._keyring = keyring
         self._protected = protected
 
@@ -78,7 +80,10 @@ class Judge:
         late: CordonError | None = None
         try:
             member = self._member(stub)
-            check_mandate_kind(stub, member)
+            if stub.issuer == self._node:
+                self._check_node(stub)
+            else:
+                check_mandate_kind(stub, member)
             disclosures = read_disclosures(stub, texts, home=True)
             items = check_items(stub, disclosures, member=member, policy=self._keyring.policy_at())
             check_categories(items, member)
@@ -132,9 +137,17 @@ class Judge:
         self._check_jti(stub, facts)
         check_embargo(items, facts.open_freezes.get(stub.issuer, ()))
 
+    def _check_node(self, stub: Stub) -> None:
+        """A node says by itself what it found (evidence), what it answered (anchor), and nothing (pad); with a key of the newest root."""
+        if stub.kind not in NODE_KINDS:
+            raise ScopeDenied(f"a node signs nothing but {', '.join(sorted(NODE_KINDS))}")
+        newest = self._keyring.newest_document
+        if newest is None or all(key.kid != stub.kid for key in newest.node_keys):
+            raise KeyNotValid("the newest root document does not name this key of the node")
+
     def _member(self, stub: Stub) -> Member | None:
-        """The member who speaks; None for the registrar of this node."""
-        if stub.issuer == self._registrar:
+        """The member who speaks; None for the registrar of this node, and for the node itself."""
+        if stub.issuer in (self._registrar, self._node):
             return None
         member = self._keyring.member(stub.issuer)
         if member is None:

@@ -1,0 +1,151 @@
+"""From one judged statement to the rows that keep it, whichever log it stands in; and to what the index shows of it.
+
+The home gate and the gate for what peers logged write the same rows: a statement of a peer is read by the same queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.domain.answer import Link, Listing
+from app.domain.canonical import write_json
+from app.domain.folding import ANNOTATION_KINDS, Event, ShownState, State
+from app.domain.items import CheckedItems
+from app.domain.registry import Member
+from app.domain.statement import Disclosure, Kind, Stub
+from app.services.admit.facts import freezes_of
+from app.storage.records import PartRow, StatementRow
+from app.storage.subjects import ItemRow
+
+ACTIVE = ShownState(State.ACTIVE)
+WAITING = ShownState(State.WAITING)
+INERT = ShownState(State.INERT)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One statement with its place; `state` is what the fold says of it as long as nothing points at it."""
+
+    stub: Stub
+    event: Event
+    accepted_ms: int
+    disclosures: tuple[Disclosure, ...]
+    items: CheckedItems
+    state: ShownState = ACTIVE
+
+
+def event_of(stub: Stub, origin: str, index: int, *, bad: bool = False) -> Event:
+    """The stub as the fold sees it in the log `origin`; a `bad` one is carried and does nothing."""
+    claims = stub.claims
+    erased, kid_target, from_index, reason = claims.get("del"), None, None, None
+    if stub.kind == Kind.KEY_REVOKE:
+        kid_target, from_index, reason = claims.get("kid"), claims.get("from_index"), claims.get("reason")
+    return Event(
+        origin=origin,
+        index=index,
+        sid=stub.sid,
+        kind=stub.kind,
+        issuer=stub.issuer,
+        kid=stub.kid,
+        label=stub.label,
+        parts=stub.parts,
+        targets=stub.targets,
+        expires_at=stub.expires_at,
+        must=stub.must,
+        erased_parts=tuple(str(part) for part in erased) if isinstance(erased, list) else (),
+        kid_target=kid_target if isinstance(kid_target, str) else None,
+        from_index=from_index if isinstance(from_index, int) else None,
+        reason=reason if isinstance(reason, str) else None,
+        bad=bad,
+    )
+
+
+def statement_row(one: Logged) -> StatementRow:
+    """The statement itself. A bad one takes no `jti`: it says nothing, so it uses nothing up."""
+    return StatementRow(
+        event=one.event,
+        accepted_ms=one.accepted_ms,
+        issued_at=one.stub.issued_at,
+        jti=None if one.event.bad else one.stub.jti,
+        handling=one.stub.handling,
+        context=context_of(one),
+        state=one.state,
+    )
+
+
+def context_of(one: Logged) -> bytes | None:
+    """The one item that colours the others: a listing's context, the item of a dispute or endorsement."""
+    if one.stub.kind in ANNOTATION_KINDS:
+        core = [d for d in one.disclosures if d.part == "core"]
+        return write_json(core[0].value) if core else None
+    if one.stub.kind != Kind.LISTING:
+        return None
+    context = one.items.context
+    return None if context is None else write_json(dict(context))
+
+
+def part_rows(one: Logged) -> Iterable[PartRow]:
+    """The disclosures, in the order of the wire."""
+    place = one.event
+    for number, d in enumerate(one.disclosures):
+        yield PartRow(place.origin, place.index, number, d.part, d.name, d.digest, d.text)
+
+
+def item_rows(one: Logged) -> Iterable[ItemRow]:
+    """What can be looked up: wallets, indicators, entities and links of a listing."""
+    checked, place = one.items, one.event
+    for row in checked.rows:
+        yield ItemRow.of(place.origin, place.index, row.number, row.value)
+    for link in checked.links:
+        yield ItemRow.of(place.origin, place.index, link.number, link.value)
+
+
+def freeze_rows(one: Logged) -> Iterable[ItemRow]:
+    """The ids that a freeze request of our own names: they bind what its issuer may say at home."""
+    if one.event.kind == Kind.REQUEST:
+        yield from freezes_of(one.items, one.event.origin, one.event.index)
+
+
+def fresh_listings(one: Logged, member: Member | None) -> Iterable[Listing]:
+    """The items of a listing that nothing points at yet, as storage would give them back: the index need not ask for them."""
+    stub, place = one.stub, one.event
+    for row in one.items.rows:
+        yield Listing(
+            origin=place.origin,
+            index=place.index,
+            sid=stub.sid,
+            number=row.number,
+            subject=row.id,
+            item=row.value,
+            context=one.items.context or {},
+            issuer=stub.issuer,
+            issuer_name=member.name if member else stub.issuer,
+            country=member.country if member else None,
+            label=stub.label,
+            core_label=stub.parts.get("core", stub.label),
+            handling=stub.handling,
+            accepted_ms=one.accepted_ms,
+            expires_at=stub.expires_at or 0,
+            state=one.state.state.value,
+            contested=one.state.contested,
+        )
+
+
+def fresh_links(one: Logged) -> Iterable[Link]:
+    """The links of a listing that nothing points at yet."""
+    stub, place = one.stub, one.event
+    for link in one.items.links:
+        yield Link(
+            origin=place.origin,
+            index=place.index,
+            number=link.number,
+            sid=stub.sid,
+            issuer=stub.issuer,
+            label=stub.label,
+            core_label=stub.parts.get("core", stub.label),
+            accepted_ms=one.accepted_ms,
+            expires_at=stub.expires_at or 0,
+            state=one.state.state.value,
+            item=link.value,
+        )
