@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from .address import Wallet, read_canonical_wallet, read_wallet
+from .address.evm import is_canonical_id
 from .address.guard import outside_ascii
 from .address.ton import is_friendly
 from .errors import InvalidAddress
@@ -82,6 +83,8 @@ def _looks_like_indicator(text: str) -> bool:
 
 def read_id(text: str) -> Wallet | Indicator | EntityId:
     """The subject of exactly its canonical id; InvalidAddress on every other text, however readable."""
+    if is_canonical_id(text):  # most of what is listed; what follows would come to the same
+        return read_canonical_wallet(text)
     _check_text(text)
     kind, _, value = text.partition(":")
     if kind in _KINDS:

@@ -22,7 +22,7 @@ from .facts import FACT_CHECKS, FACT_COUNTS, check_request
 from .identifiers import EntityId, Indicator, read_id
 from .item_context import carries_strong_actions, check_context, require_screen
 from .item_forms import Item, check_members, day_of, months_after, need_object, need_word, refuse
-from .item_listing import ITEM_CHECKS, Findings, ItemRow, LinkRow
+from .item_listing import ITEM_CHECKS, Findings, ItemRow, LinkRow, take_like
 from .item_persons import check_pii
 from .labels import Tlp
 from .registry import Member, Policy
@@ -86,26 +86,22 @@ def _judge_context(written: bytes, latest_review: date) -> None:
 
 
 def _check_listing(stub: Stub, disclosures: Sequence[Disclosure], *, persons: bool, policy: Policy) -> CheckedItems:
-    core = [(_item(one), one.number) for one in disclosures if one.part == "core"]
+    core = [(_item(one), one) for one in disclosures if one.part == "core"]
     context, context_at = _find_context(core)
     latest_review = months_after(day_of(stub.issued_at), policy.review_months)
     if not _is_known_good(context, latest_review):
         check_context(context, context_at, latest_review=latest_review)
     clear = stub.label.tlp is Tlp.CLEAR
     found = Findings(carries_strong_actions(context), clear and stub.parts["core"].tlp is Tlp.CLEAR, [], [], set(), [], [])
-    for item, number in core:
-        if item is context:
-            continue
-        word = item.get("type")
-        check = ITEM_CHECKS.get(word) if type(word) is str else None
-        if check is None:
-            refuse(f"/parts/core/{number}/type", "unknown_code", "`type` is wallet, indicator, entity, link or context")
-        check(item, number, f"/parts/core/{number}", found)
+    for item, one in core:
+        if item is not context and not take_like(item, one, found):
+            _check_item(item, one, found)
     if not found.rows and not found.links:
         refuse("/parts/core", "missing", "a listing has at least one wallet, indicator, entity or link")
-    notes = _check_notes(stub, disclosures)
+    others = [one for one in disclosures if one.part != "core"] if len(core) < len(disclosures) else []
+    notes = _check_notes(stub, others)
     person = False
-    for one in disclosures:
+    for one in others:
         if one.part == "pii":
             person = check_pii(one.value, f"/parts/pii/{one.number}", persons=persons) or person
     require_screen(context, context_at, person=person, other=found.screen_for)
@@ -130,8 +126,16 @@ def _item(disclosure: Disclosure) -> dict[str, JsonValue]:
     return disclosure.value
 
 
-def _find_context(core: Sequence[tuple[dict[str, JsonValue], int]]) -> tuple[dict[str, JsonValue], str]:
-    contexts = [(item, number) for item, number in core if item.get("type") == "context"]
+def _check_item(item: dict[str, JsonValue], one: Disclosure, found: Findings) -> None:
+    word, at = item.get("type"), f"/parts/core/{one.number}"
+    check = ITEM_CHECKS.get(word) if type(word) is str else None
+    if check is None:
+        refuse(f"{at}/type", "unknown_code", "`type` is wallet, indicator, entity, link or context")
+    check(item, one, at, found)
+
+
+def _find_context(core: Sequence[tuple[dict[str, JsonValue], Disclosure]]) -> tuple[dict[str, JsonValue], str]:
+    contexts = [(item, one.number) for item, one in core if item.get("type") == "context"]
     if not contexts:
         refuse("/parts/core", "missing", "a listing has exactly one item of type `context`")
     if len(contexts) > 1:
@@ -225,9 +229,9 @@ def collect_items(stub: Stub, disclosures: Sequence[Disclosure]) -> CheckedItems
         elif item.get("type") == "link":
             source, target = item.get("from"), item.get("to")
             if _is_subject(source) and _is_subject(target):
-                links.append(LinkRow(one.number, str(source), str(target), item))
+                links.append(LinkRow(one.number, str(source), str(target), item, one.body))
         elif str(item.get("type")) in _SORTS and _is_subject(item.get("id"), _SORTS[str(item["type"])]):
-            rows.append(ItemRow(one.number, str(item["type"]), str(item["id"]), item))
+            rows.append(ItemRow(one.number, str(item["type"]), str(item["id"]), item, one.body))
     return CheckedItems(
         rows=tuple(rows),
         links=tuple(links),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import claims as c
 from .canonical import JsonValue, b64u_encode
@@ -84,9 +85,11 @@ class Stub:
     claims: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosure:
-    """One disclosure: `text` as sent, `digest` of it, and what it says: `<part>.<number>` and the value."""
+class Disclosure(NamedTuple):
+    """One disclosure: `text` as sent, `digest` of it, and what it says: `<part>.<number>` and the value.
+
+    A named tuple, as they come by the hundred and building a frozen dataclass costs as much as reading the value.
+    """
 
     text: str
     digest: str
@@ -95,6 +98,8 @@ class Disclosure:
     part: str
     number: int
     value: JsonValue
+    body: bytes | None = None
+    """The value as written, where it is written as we would: then it need not be written again."""
 
 
 @dataclass(frozen=True, slots=True)

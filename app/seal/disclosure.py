@@ -11,9 +11,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
-from ..domain.canonical import JsonValue, b64u_decode, b64u_encode, read_json, write_json
+from ..domain.canonical import (
+    JsonValue,
+    b64u_decode,
+    b64u_decode_all,
+    b64u_encode,
+    b64u_encode_digests,
+    read_json,
+    read_plain,
+    write_json,
+)
 from ..domain.errors import BadJson, DisclosureMismatch, Fault, Malformed, Schema, TooLarge, WeakSalt
 from ..domain.statement import TYP, Disclosure, Stub
 from .jws import MAX_TOKEN_BYTES, SigningKey, sign_token
@@ -24,6 +34,12 @@ MAX_DISCLOSURES_BYTES = 512 * 1024
 DECOY = "decoy"
 _SALT_BYTES = 16
 
+_new = tuple.__new__
+_Piece = tuple[str, str, JsonValue]
+"""Salt, name, value."""
+_SALT_CHARS = 22
+_BEFORE_BODY = len('["","",') + _SALT_CHARS
+_is_usual_salt = re.compile(rf"[A-Za-z0-9_-]{{{_SALT_CHARS - 1}}}[AQgw]").fullmatch
 _NAME = re.compile(r"([a-z][a-z0-9_-]{0,31})\.(0|[1-9][0-9]{0,2})")
 
 
@@ -96,26 +112,34 @@ def read_disclosures(stub: Stub, texts: Sequence[str], *, home: bool) -> tuple[D
     At home every digest needs its disclosure. Raises TooLarge, Malformed, DisclosureMismatch, BadJson, Schema, WeakSalt.
     """
     _check_sizes(texts)
-    contents = [b64u_decode(text) for text in texts]
-    digests = [b64u_encode(sha256(text.encode("ascii")).digest()) for text in texts]
+    contents = b64u_decode_all(texts)
+    digests = b64u_encode_digests([sha256(text.encode("ascii")).digest() for text in texts])
     _check_digests(stub, digests, home=home)
-    pieces = [_read_content(content, number) for number, content in enumerate(contents)]
-    disclosures = [
-        Disclosure(text, digest, salt, name, *_read_name(name), value)
-        for text, digest, (salt, name, value) in zip(texts, digests, pieces, strict=True)
-    ]
-    _check_names(stub, disclosures, home=home)
-    if home:
-        _check_salts(disclosures)
-    return tuple(disclosure for disclosure in disclosures if disclosure.part != DECOY)
+    plain = read_plain(contents)
+    if plain is None:
+        pieces = [_check_shape(_read_content(content, number)) for number, content in enumerate(contents)]
+    else:
+        pieces = [_check_shape(value) for value in plain]
+    names = [_read_name(name) for _, name, _ in pieces]
+    _check_names(stub, pieces, names, home=home)
+    plain_salts = _check_salts([salt for salt, _, _ in pieces], home=home)
+    bodies = _bodies(contents, pieces) if plain is not None and plain_salts else [None] * len(pieces)
+    return tuple(
+        [
+            _new(Disclosure, (text, digest, salt, name, part, number, value, body))
+            for text, digest, (salt, name, value), (part, number), body in zip(texts, digests, pieces, names, bodies, strict=True)
+            if part != DECOY
+        ]
+    )
 
 
 def _check_sizes(texts: Sequence[str]) -> None:
     if len(texts) > MAX_DISCLOSURES:
         raise TooLarge(f"{len(texts)} disclosures: at most {MAX_DISCLOSURES}, split the statement")
-    if any(len(text) > MAX_DISCLOSURE_BYTES for text in texts):
+    sizes = [*map(len, texts)]
+    if max(sizes, default=0) > MAX_DISCLOSURE_BYTES:
         raise TooLarge(f"a disclosure of more than {MAX_DISCLOSURE_BYTES} bytes: split the item")
-    if sum(map(len, texts)) > MAX_DISCLOSURES_BYTES:
+    if sum(sizes) > MAX_DISCLOSURES_BYTES:
         raise TooLarge(f"disclosures of more than {MAX_DISCLOSURES_BYTES} bytes in all: split the statement")
 
 
@@ -129,17 +153,22 @@ def _check_digests(stub: Stub, digests: Sequence[str], *, home: bool) -> None:
         raise DisclosureMismatch("a digest in _sd has no disclosure: the home node needs every one, decoys included")
 
 
-def _read_content(content: bytes, number: int) -> tuple[str, str, JsonValue]:
+def _read_content(content: bytes, number: int) -> JsonValue:
     try:
-        value = read_json(content)
+        return read_json(content)
     except BadJson as error:
         raise BadJson(f"disclosure {number}: {error.detail}", faults=(Fault(f"/disclosures/{number}", "bad_json"),)) from error
-    match value:
-        case [str(salt), str(name), content_value]:
-            return salt, name, content_value
+
+
+def _check_shape(content: JsonValue) -> _Piece:
+    if type(content) is list and len(content) == 3:
+        salt, name, value = content
+        if type(salt) is str and type(name) is str:
+            return salt, name, value
     raise Schema("a disclosure is [salt, name, value], the first two of them texts")
 
 
+@lru_cache(maxsize=4096)  # the same few hundred names stand in every statement; faults are raised, and so never kept
 def _read_name(name: str) -> tuple[str, int]:
     match = _NAME.fullmatch(name)
     if match is None:
@@ -147,24 +176,41 @@ def _read_name(name: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _check_names(stub: Stub, disclosures: Sequence[Disclosure], *, home: bool) -> None:
-    if len({disclosure.name for disclosure in disclosures}) != len(disclosures):
+def _check_names(stub: Stub, pieces: Sequence[_Piece], names: Sequence[tuple[str, int]], *, home: bool) -> None:
+    if len(set(names)) != len(names):
         raise Schema("two disclosures have one name: number them")
-    for disclosure in disclosures:
-        if home and disclosure.part == DECOY:
-            if disclosure.value is not None:
+    if stub.parts.keys() >= {part for part, _ in names}:
+        return
+    for (part, _), (_, _, value) in zip(names, pieces, strict=True):
+        if home and part == DECOY:
+            if value is not None:
                 raise Schema("a decoy carries null, nothing else")
-        elif disclosure.part not in stub.parts:
+        elif part not in stub.parts:
             raise Schema("a disclosure belongs to a part that the stub does not declare", faults=(Fault("/parts", "unknown_part"),))
 
 
-def _check_salts(disclosures: Sequence[Disclosure]) -> None:
-    for disclosure in disclosures:
-        try:
-            strong = len(b64u_decode(disclosure.salt)) >= _SALT_BYTES
-        except Malformed as error:
-            raise WeakSalt("a salt is base64url of at least 16 random bytes") from error
-        if not strong:
-            raise WeakSalt("a salt of less than 16 bytes can be guessed: take 16 random bytes")
-    if len({disclosure.salt for disclosure in disclosures}) != len(disclosures):
+def _check_salts(salts: Sequence[str], *, home: bool) -> bool:
+    """Whether all are of exactly 16 bytes, as nearly every salt is; a peer takes any, at home a weak one is WeakSalt."""
+    usual = all(map(_is_usual_salt, salts))
+    if not home:
+        return usual
+    if not usual:
+        for salt in salts:
+            _check_salt(salt)
+    if len(set(salts)) != len(salts):
         raise WeakSalt("one salt stands in two disclosures: take a new one for each")
+    return usual
+
+
+def _check_salt(salt: str) -> None:
+    try:
+        strong = len(b64u_decode(salt)) >= _SALT_BYTES
+    except Malformed as error:
+        raise WeakSalt("a salt is base64url of at least 16 random bytes") from error
+    if not strong:
+        raise WeakSalt("a salt of less than 16 bytes can be guessed: take 16 random bytes")
+
+
+def _bodies(contents: Sequence[bytes], pieces: Sequence[_Piece]) -> list[bytes | None]:
+    """The values as they stand in `["<salt>","<name>",<value>]` of usual salts: no character in front of them is an escape."""
+    return [content[len(name) + _BEFORE_BODY : -1] for content, (_, name, _) in zip(contents, pieces, strict=True)]

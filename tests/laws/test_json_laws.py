@@ -10,7 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain import canonical
-from app.domain.canonical import MAX_SAFE_INT, JsonValue, b64u_decode, b64u_encode, read_json, write_json
+from app.domain.canonical import (
+    MAX_SAFE_INT,
+    JsonValue,
+    b64u_decode,
+    b64u_decode_all,
+    b64u_encode,
+    b64u_encode_digests,
+    read_json,
+    read_plain,
+    write_json,
+)
 from app.domain.errors import BadJson, Malformed, TooLarge
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -106,6 +116,28 @@ def test_base64url_has_one_spelling(text: str) -> None:
     assert b64u_encode(data) == text
 
 
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=5))
+def test_digests_are_written_as_one_by_one(digests: list[bytes]) -> None:
+    """Many at once, the same texts."""
+    assert b64u_encode_digests(digests) == [b64u_encode(digest) for digest in digests]
+
+
+@given(st.lists(st.binary(max_size=9).map(b64u_encode) | st.text(st.sampled_from("ABCxyz019-_+/= ~é"), max_size=9), max_size=5))
+@example([""])
+@example(["AB", "AA"])
+@example(["AA", "AAA="])
+def test_many_texts_of_base64url_are_read_as_one_by_one(texts: list[str]) -> None:
+    """The same bytes, or a refusal if there is one to refuse."""
+
+    def read(one_by_one: bool) -> list[bytes] | None:
+        try:
+            return [b64u_decode(text) for text in texts] if one_by_one else b64u_decode_all(texts)
+        except Malformed:
+            return None
+
+    assert read(one_by_one=False) == read(one_by_one=True)
+
+
 def outcome(data: bytes, *, max_depth: int, controls: bool, careful: bool) -> tuple[str, object]:
     """The value with the types of its numbers, or the class of the refusal, of one of the two ways to read."""
     try:
@@ -143,3 +175,29 @@ def test_both_ways_of_reading_agree(value: JsonValue, writer: str, max_depth: in
 def test_both_ways_of_reading_agree_on_noise(data: bytes) -> None:
     """Also on texts that are nearly JSON."""
     assert outcome(data, max_depth=8, controls=True, careful=False) == outcome(data, max_depth=8, controls=True, careful=True)
+
+
+@given(st.lists(VALUES.map(orjson.dumps) | VALUES.map(json.dumps).map(str.encode) | JSONISH.map(str.encode), min_size=1, max_size=4))
+@example([b"[1", b"2]"])
+@example([b"[9007199254740993]"])
+@example([b"[-9007199254740993]"])
+@example([b'{"a":1}', b'{"a":1,"a":1}'])
+@example([b"[1,2]", b"[[[[[[[[[]]]]]]]]]"])
+@example([b'["\xed\xa0\x80"]'])
+@example([b"[0.12345678901234567,1e300]"])
+def test_what_is_read_at_once_is_read_as_one_by_one(texts: list[bytes]) -> None:
+    """Many texts give the values that the careful way gives, of the same types, or go that way each."""
+    found = read_plain(texts)
+    if found is not None:
+        assert [("value", repr(value)) for value in found] == [outcome(text, max_depth=8, controls=True, careful=True) for text in texts]
+
+
+@given(st.lists(st.lists(VALUES, max_size=3), min_size=1, max_size=4))
+def test_ordinary_texts_are_read_at_once(values: list[list[JsonValue]]) -> None:
+    """The quick way is one that ordinary values take: small whole numbers, and no more than eight brackets."""
+    texts = [orjson.dumps(value) for value in values]
+    ordinary = all(text.count(b"[") + text.count(b"{") <= 8 for text in texts) and b"0" * 16 not in b"".join(texts).translate(DIGITS)
+    assert read_plain(texts) == (values if ordinary else None) or not ordinary
+
+
+DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))

@@ -5,6 +5,7 @@ An EVM id stands for the key-holder on every EVM chain (`eip155:0`); a chain tha
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from ..checksums import base58_decode, base58check_encode, eip55_matches
@@ -13,6 +14,9 @@ from .model import Wallet, invalid
 
 _new = tuple.__new__
 _HEX_LOWER = frozenset("0123456789abcdef")
+
+is_canonical_id = re.compile(r"eip155:0:0x[0-9a-f]{40}").fullmatch
+"""Whether a text is the id of an EVM wallet as statements carry it: the one sort of id that its form alone proves good."""
 
 
 def read(text: str) -> Wallet:

@@ -71,6 +71,8 @@ def read_wallet(text: str, *, chain: str | None = None, tag: str | None = None) 
 
 def read_canonical_wallet(text: str) -> Wallet:
     """The wallet of exactly its canonical id, as statements carry it; InvalidAddress on every other spelling."""
+    if evm.is_canonical_id(text):
+        return _new(Wallet, (text, "evm", bytes.fromhex(text[11:]), None, None, ()))
     if len(text) > _LONGEST:
         raise invalid("length", "longer than any id of a wallet")
     if text[:11] == "eip155:0:0x" and len(text) == 51 and text.islower():
