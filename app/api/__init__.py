@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.api import problems
-from app.api.context import Api, Chosen
+from app.api.context import Api, Chosen, Federated, FederationPort
 from app.api.description import VERSION, document
 from app.api.edge import Edge, Shortcut
 from app.api.health import Checkup
@@ -21,11 +21,11 @@ from app.api.stamps import Stamps
 from app.services.enroll import read_root_documents
 from app.services.node import Node
 
-__all__ = ["Chosen", "configure_logs", "install", "operations_app"]
+__all__ = ["Chosen", "Federated", "FederationPort", "configure_logs", "install", "operations_app"]
 
 
-def install(app: FastAPI, node: Node, chosen: Chosen) -> None:
-    """Routes, edge and problems; the node must be started before the first request."""
+def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | None = None) -> None:
+    """Routes, edge and problems; the node must be started before the first request. `federated`: of a node with federation on."""
     api = Api(
         node=node,
         chosen=chosen,
@@ -34,8 +34,9 @@ def install(app: FastAPI, node: Node, chosen: Chosen) -> None:
         stamps=Stamps(node.database),
         roots=dict(enumerate(read_root_documents(chosen.data_dir), 1)),
         public_policy=policy("lookup", chosen.rate_public_per_minute),
+        federated=federated,
     )
-    mount(app, operations=not chosen.operations_bind)
+    mount(app, operations=not chosen.operations_bind, federation=chosen.federation)
     described = document()
     app.openapi = lambda: described  # type: ignore[method-assign]
     _dress(app, api, {PREFIX: ScreenOne(api)})

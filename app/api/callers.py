@@ -43,9 +43,11 @@ BYTES = "application/octet-stream"
 PRIVATE = "private, max-age=60"
 SHORT = "public, max-age=60"
 NO_STORE = "no-store"
+EVENTS = "text/event-stream"
+TLOG_SIZE = "text/x.tlog.size"
 
 _TELL_WHY = frozenset({CallerClass.AGENCY, CallerClass.REDRESS})
-_ACTIONS_WITH_REASON = frozenset({Action.SCREEN, Action.READ})
+_ACTIONS_WITH_REASON = frozenset({Action.SCREEN, Action.READ, Action.FOLLOW})
 _CASE = re.compile(r"[ -~]{1,128}")
 
 
@@ -161,7 +163,7 @@ class Asks:
     async def __call__(self, request: Request) -> Visit:
         """Raises Unauthenticated, Forbidden, OverQuota, Schema (purpose), NotAcceptable."""
         api, passage = api_of(request), passage_of(request.scope)
-        caller = await recognise(api, passage)
+        caller = await recognise(api, passage) if not is_peer(api, passage) else await recognise_peer(api, passage, request, self.action)
         who = caller.actor or passage.callsign
         if self._counted:
             api.spend(passage, who, policy_of(api, caller))
@@ -185,6 +187,30 @@ async def recognise(api: Api, passage: Passage) -> Caller:
         except Unauthenticated:
             api.spend(passage, passage.callsign, api.public_policy)
             raise
+    passage.actor = caller.actor
+    return caller
+
+
+def is_peer(api: Api, passage: Passage) -> bool:
+    """Whether the credentials are a token (three segments with dots) and this node has peers; an API key has no dot."""
+    return api.federated is not None and b"." in passage.headers.get(b"authorization", b"")
+
+
+async def recognise_peer(api: Api, passage: Passage, request: Request, action: Action) -> Caller:
+    """The peer behind a request token, which is bound to method, whole URL and body. Wrong ones count against their address."""
+    scope = request.scope
+    query = scope["query_string"]
+    raw = scope.get("raw_path") or scope["path"].encode("ascii")
+    target = (raw + b"?" + query if query else raw).decode("latin-1")
+    is_for_all = action is Action.PUBLISHED and api.chosen.log_public and "/entries/" not in target
+    try:
+        token = bearer_of(passage.headers[b"authorization"])
+        caller = await api.federation.tokens.recognise(
+            token, method=scope["method"], target=target, body=await request.body(), once=not is_for_all
+        )
+    except Unauthenticated:
+        api.spend(passage, passage.callsign, api.public_policy)
+        raise
     passage.actor = caller.actor
     return caller
 
@@ -271,3 +297,8 @@ Screening = Annotated[Visit, Depends(Asks(Action.SCREEN))]
 Submitting = Annotated[Visit, Depends(Asks(Action.SUBMIT, JSON, TEXT, NDJSON, counted=False))]
 ReadingKeys = Annotated[Visit, Depends(Asks(Action.READ_KEYS))]
 ManagingKeys = Annotated[Visit, Depends(Asks(Action.MANAGE_KEYS))]
+Following = Annotated[Visit, Depends(Asks(Action.FOLLOW))]
+FollowingLines = Annotated[Visit, Depends(Asks(Action.FOLLOW, NDJSON))]
+Gossiping = Annotated[Visit, Depends(Asks(Action.GOSSIP))]
+Listening = Annotated[Visit, Depends(Asks(Action.GOSSIP, EVENTS))]
+Witnessing = Annotated[Visit, Depends(Asks(Action.WITNESS, TEXT, TLOG_SIZE))]

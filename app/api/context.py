@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,7 +14,10 @@ from app.api.edge import PASSAGE, Passage
 from app.api.limits import Limiter, OverQuota, Policy
 from app.api.measures import Measures
 from app.api.stamps import Stamps
+from app.domain.errors import Unavailable
+from app.index.heads import HeadBoard
 from app.services.node import Node
+from app.services.peer_tokens import PeerTokens
 
 
 class Chosen(Protocol):
@@ -34,6 +37,37 @@ class Chosen(Protocol):
     def rate_client_per_minute(self) -> int: ...
     @property
     def operations_bind(self) -> str: ...
+    @property
+    def federation(self) -> bool: ...
+
+
+class FederationPort(Protocol):
+    """What the routes of federation hand on: each call says who spoke, and decides by itself what it believes."""
+
+    async def nudged(self, node: str, ohash: str, size: int) -> None:
+        """A peer says that a log has grown."""
+        ...
+
+    async def take_evidence(self, node: str, text: str) -> None:
+        """A peer hands over evidence; Refused if it is none."""
+        ...
+
+    async def acknowledged(self, node: str, ohash: str, size: int, sids: Sequence[str], token: str) -> None:
+        """A peer has carried out the erasures `sids` of a log read up to `size`; `token` is its signed request."""
+        ...
+
+    async def add_checkpoint(self, body: bytes) -> str:
+        """Cosign as a witness (C2SP tlog-witness): the signature lines. NotFound, Forbidden, SizeConflict, InvalidProof, Malformed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """What a node with federation on gives to its HTTP floor."""
+
+    port: FederationPort
+    board: HeadBoard
+    tokens: PeerTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +82,14 @@ class Api:
     roots: Mapping[int, bytes]
     public_policy: Policy
     """The policy of callers without a key."""
+    federated: Federated | None = None
+
+    @property
+    def federation(self) -> Federated:
+        """For the routes of federation: Unavailable if the node was put together without it."""
+        if self.federated is None:
+            raise Unavailable("this node does not federate")
+        return self.federated
 
     def spend(self, passage: Passage, who: str, asked: Policy, amount: int = 1) -> None:
         """Take units of a policy; the answer says what is left, also the refusal."""

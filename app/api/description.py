@@ -23,7 +23,8 @@ SUMMARY = "Signed statements about scam wallets: submit, look up, prove."
 DESCRIPTION = """Errors are RFC 9457 problems; `code` is stable, one section each in `openapi/problems.md`. Rules that hold on every route
 stand in `openapi/README.md`."""
 
-_WITH_REASON = frozenset({Action.SCREEN, Action.READ})
+_BY_PEERS = frozenset({Action.FOLLOW, Action.GOSSIP})
+_WITH_REASON = frozenset({Action.SCREEN, Action.READ, Action.FOLLOW})
 
 
 def document() -> dict[str, Any]:
@@ -37,7 +38,10 @@ def document() -> dict[str, Any]:
                 _finish(described["paths"][route.path_format][method.lower()], route, method)
     components = described.setdefault("components", {})
     components["schemas"] = dict(sorted({**components.get("schemas", {}), **_schemas()}.items()))
-    components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "cordon_live_… or cordon_test_…"}}
+    components["securitySchemes"] = {
+        "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "cordon_live_… or cordon_test_…"},
+        "peerToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT of type cordon-peer+jwt, signed for one request"},
+    }
     return described
 
 
@@ -52,7 +56,7 @@ def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     for status, response in route.responses.items():
         # The framework drops what is null, and with it members that an answer always has.
         operation["responses"][str(status)] |= {"content": response["content"]} if "content" in response else {}
-    operation["security"] = [{}, {"apiKey": []}] if _is_public(asks.action) else [{"apiKey": []}]
+    operation["security"] = _security_of(asks.action)
     operation["x-action"] = str(asks.action)
     parameters = operation.setdefault("parameters", [])
     if asks.action in _WITH_REASON:
@@ -66,6 +70,14 @@ def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         parameters.append(_header("If-Match", "The ETag of the version that was seen.", {}))
     if not parameters:
         del operation["parameters"]
+
+
+def _security_of(action: Action) -> list[dict[str, list[str]]]:
+    """Nobody's, a key's, a peer's: whatever of them may do it."""
+    nobody: list[dict[str, list[str]]] = [{}] if _is_public(action) else []
+    key: list[dict[str, list[str]]] = [] if action is Action.GOSSIP else [{"apiKey": []}]
+    peer: list[dict[str, list[str]]] = [{"peerToken": []}] if action in _BY_PEERS else []
+    return [*nobody, *key, *peer]
 
 
 def _is_public(action: Action) -> bool:

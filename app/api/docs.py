@@ -20,6 +20,12 @@ class BytesResponse(Response):
     media_type = "application/octet-stream"
 
 
+class EventsResponse(Response):
+    """Server-sent events, for the description."""
+
+    media_type = "text/event-stream"
+
+
 class TextResponse(PlainTextResponse):
     """Text, for the description."""
 
@@ -41,7 +47,7 @@ def answers(
     stated = {200: ok} if isinstance(ok, str) else ok
     found = _problems(f"{everywhere} {problems}".split())
     for status, meaning in stated.items():
-        found[status] = {"description": meaning} if status == 204 else {"description": meaning, "content": content}
+        found[status] = {"description": meaning} if status in (202, 204) and not example else {"description": meaning, "content": content}
     return found
 
 

@@ -261,3 +261,16 @@ NEW_API_KEY_REQUEST: dict[str, Any] = {
     "quota": {"requests_per_minute": 600, "addresses_per_day": 1000000},
 }
 HEALTH: dict[str, Any] = {"status": "ok", "checks": {"database": "ok"}}
+
+_OHASH = "0d4e8f3f5d2f6c9a7be01d4468a3c15f2c9a7be01d4468a3c15f2c9a7be01d44"
+ENTRY_LINES = (
+    '{"i":7,"e":"1790000000123 eyJhbGciOiJFUzI1NiIs….eyJ2IjoxLCJpc3MiOi….MEUCIQ…","d":["WyJSb0…"]}\n'
+    '{"i":8,"w":"stub"}\n{"i":9,"e":"1790000000456 eyJhbGciOiJFUzI1NiIs….eyJ2IjoxLCJpc3MiOi….MEUCIA…","x":["pii"]}\n'
+)
+HEADS: dict[str, Any] = {"heads": [{"o": _OHASH, "origin": _ORIGIN, "note": CHECKPOINT}], "next": "9f2c4d1e0a7b6c55.12.5f2c9a7be01d4468"}
+HEAD_EVENTS = f': heads\n\nevent: head\ndata: {{"o":"{_OHASH}","size":42}}\n\n:\n\n'
+NUDGE: dict[str, Any] = {"o": _OHASH, "size": 42}
+ACKNOWLEDGEMENT: dict[str, Any] = {"o": _OHASH, "size": 42, "sids": [_SID]}
+FORK_EVIDENCE = "cordon-fork/v1\n" + CHECKPOINT + "\n" + CHECKPOINT
+ADD_CHECKPOINT = "old 41\nJ8C5…\n\n" + CHECKPOINT
+COSIGNATURES = "— fr.example/witness 6GKbVg…\n"

@@ -42,16 +42,21 @@ async def get_checkpoint(visit: PubliclyText) -> Response:
 )
 async def get_tile(visit: PubliclyBytes, path: str) -> Response:
     """`<level>/<N>`, `<level>/<N>.p/<W>`, `entries/<N>…`. A bundle with an entry above the caller is not found: ask for its hash tile."""
+    return await serve_tile(visit, path)
+
+
+async def serve_tile(visit: Visit, path: str, ohash: str | None = None) -> Response:
+    """A tile or a bundle of the own log, or of the one of this hash."""
     try:
         tile = parse_tile_path(f"tile/{path}")
     except Malformed as error:
         raise NotFound(error.detail) from error
     if tile.level == "entries":
-        bundle = await visit.api.node.publisher.bundle(tile, visit.caller.reader)
-        await visit.told("read_bundle", path)
+        bundle = await visit.api.node.publisher.bundle(tile, visit.caller.reader, ohash)
+        await visit.told("read_bundle", path if ohash is None else f"{ohash}/{path}")
         return await visit.stored_bytes(bundle, BYTES, cache=NO_STORE if visit.caller.actor else PRIVATE)
     check_open(visit)
-    data = await visit.api.node.publisher.tile(tile)
+    data = await visit.api.node.publisher.tile(tile, ohash)
     cache = FOREVER if tile.width == TILE_WIDTH else GROWING
     return await visit.stored_bytes(data, BYTES, cache=cache if visit.api.chosen.log_public else PRIVATE)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from app.api import federation as fed
 from app.api import health, keys, log, registry, screening, statements, subjects
 
 ROUTERS: tuple[APIRouter, ...] = (screening.router, statements.router, subjects.router, log.router, registry.router, keys.router)
 
 
-def mount(app: FastAPI, *, operations: bool = True) -> None:
-    """Put the routes in; `operations`: health and metrics, too."""
-    for router in (*ROUTERS, *([health.router] if operations else [])):
+def mount(app: FastAPI, *, operations: bool = True, federation: bool = True) -> None:
+    """Put the routes in; `operations`: health and metrics, too; `federation`: what peers ask for, too."""
+    for router in (*ROUTERS, *([fed.router] if federation else []), *([health.router] if operations else [])):
         app.router.routes.extend(router.routes)
 
 

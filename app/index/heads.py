@@ -21,7 +21,8 @@ from app.domain.statement import ohash_of
 
 PAGE_HEADS = 256
 PAGE_CHARACTERS = 512 * 1024
-_CURSOR = re.compile(r"([0-9a-f]{16})\.(0|[1-9][0-9]{0,15})\.([0-9a-f]{32})?")
+"""Half of what a follower takes in one answer."""
+_CURSOR = re.compile(r"([0-9a-f]{16})\.(0|[1-9][0-9]{0,15})\.([0-9a-f]{16})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class HeadBoard:
         """A digest of all heads, the same in every process that has the same."""
         if self._digest[0] != self._number:
             notes = sorted(head.note for head in self._heads.values())
-            self._digest = (self._number, hashlib.sha256("\0".join(notes).encode("utf-8")).hexdigest()[:32])
+            self._digest = (self._number, hashlib.sha256("\0".join(notes).encode("utf-8")).hexdigest()[:16])
         return self._digest[1]
 
     # --- listening ----------------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ async def test_a_cursor_of_another_worker_is_caught_up_only_if_it_knew_the_same(
     assert theirs.since(cursor)[0] == []
     theirs.put(OTHER, "b8", 8)
     assert len(theirs.since(cursor)[0]) == 2
+    assert len(cursor) <= 64
     for text in ("", "0", "-1", "x" * 100, cursor + "0", "0" * 16 + ".0.", "0" * 16 + ".99."):
         assert len(ours.since(text)[0]) == 2, text
 

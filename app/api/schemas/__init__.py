@@ -1,4 +1,4 @@
-"""Wire models: `asked` what callers send, `told` what they get, `base` what both are made of."""
+"""Wire models: `asked` what callers send, `told` what they get, `federation` both of peers, `base` what they are made of."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ from app.api.schemas.asked import (
     StatementsPage,
 )
 from app.api.schemas.base import PAGE_MOST, SCREEN_MOST, Asked, Instant, Item, Limit, Told, Word, is_instant
+from app.api.schemas.federation import (
+    Acknowledgement,
+    EntriesQuery,
+    EntryLine,
+    Head,
+    Heads,
+    HeadsQuery,
+    Nudge,
+    PartsQuery,
+)
 from app.api.schemas.told import (
     ApiKeyRecord,
     ApiKeys,
@@ -74,6 +84,7 @@ from app.api.schemas.told import (
 __all__ = [
     "PAGE_MOST",
     "SCREEN_MOST",
+    "Acknowledgement",
     "ApiKeyRecord",
     "ApiKeys",
     "ApiVersion",
@@ -85,6 +96,11 @@ __all__ = [
     "EntitiesPage",
     "EntityClaim",
     "EntityRecord",
+    "EntriesQuery",
+    "EntryLine",
+    "Head",
+    "Heads",
+    "HeadsQuery",
     "Health",
     "HealthQuery",
     "HeldStatement",
@@ -108,7 +124,9 @@ __all__ = [
     "NewApiKeyRecord",
     "NewKeyRequest",
     "NodeCard",
+    "Nudge",
     "Page",
+    "PartsQuery",
     "Problem",
     "ProblemFault",
     "RelatedId",

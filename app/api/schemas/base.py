@@ -20,7 +20,7 @@ PAGE_MOST = 1_000
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
-def _decimal(value: object) -> object:
+def read_whole(value: object) -> object:
     """One spelling of a number in a query: no sign, no blank, no foreign digits."""
     if not isinstance(value, str):
         return value
@@ -47,7 +47,7 @@ def _instant(value: object) -> object:
 
 
 Instant = Annotated[str, BeforeValidator(_instant), Field(json_schema_extra={"format": "date-time"})]
-Limit = Annotated[int, BeforeValidator(_decimal), Field(ge=1, le=PAGE_MOST)]
+Limit = Annotated[int, BeforeValidator(read_whole), Field(ge=1, le=PAGE_MOST)]
 Word = Annotated[str, StringConstraints(max_length=128)]
 Item = dict[str, Any]
 
