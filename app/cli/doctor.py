@@ -29,7 +29,7 @@ class Finding:
 
 
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: JsonFlag = False) -> int:
-    """Look at interpreter, libraries, disk, keys, settings, database and log; exit 1 if something keeps a node from running."""
+    """Look at interpreter, libraries, disk, keys, settings, database, log and peers; exit 1 if something keeps a node from running."""
     console = Console(as_json)
     findings: list[Finding] = []
     for subject, look in CHECKS.items():
@@ -155,6 +155,21 @@ def _lock(data_dir: Path) -> list[Finding]:
     return [Finding("running", "note", f"no node runs on {data_dir}: cordon serve --data-dir {data_dir}")]
 
 
+def _peers(data_dir: Path) -> list[Finding]:
+    from app.cli.peer_checks import Remark, look_at_peers
+    from app.cli.relations import Relations, with_relations
+
+    async def work(own: Relations) -> tuple[bool, list[tuple[str, Remark]]]:
+        return own.settings.federation, await look_at_peers(own)
+
+    federation, remarks = with_relations(data_dir, work)
+    found = [Finding(f"peer {node}", one.level, one.detail) for node, one in remarks]
+    if not federation:
+        said = "off: nobody is followed" + (", though peers are pinned" if found else "")
+        return [Finding("federation", "note" if found else "ok", said), *found]
+    return [Finding("federation", "ok", f"on, {len({node for node, _ in remarks})} peers"), *found]
+
+
 def _environment(_: Path) -> list[Finding]:
     proxies = [name for name in ("http_proxy", "https_proxy", "all_proxy") if os.environ.get(name) or os.environ.get(name.upper())]
     return [Finding("environment", "note", f"{', '.join(proxies)} is set and ignored: Cordon talks to nodes directly")] if proxies else []
@@ -170,5 +185,6 @@ CHECKS: dict[str, Callable[[Path], list[Finding]]] = {
     "root document": _root,
     "settings": _settings,
     "database": _database,
+    "peers": _peers,
     "running": _lock,
 }
