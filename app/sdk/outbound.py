@@ -51,6 +51,10 @@ _V6_DENIED: Final = tuple(IPv6Network(text) for text in "2001::/23 2001:db8::/32
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
+Transport = httpx.AsyncBaseTransport
+"""What requests go through, for floors that must not know httpx."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one exchange may cost: seconds in all (None: no end, for streams), bytes of the body, seconds between two pieces of it."""
