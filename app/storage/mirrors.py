@@ -41,7 +41,7 @@ _STATE = update(mirror).where(_WHICH).values(state=bindparam("word"), reason=bin
 _BOUNDS = _STATE.values(common=bindparam("shared"), final_size=_known("final", _M.final_size))
 _BY_HUMAN = Query(_STATE.values(common=bindparam("shared"), final_size=bindparam("final")))
 _SOFT = Query(_STATE.where(_M.state != FORKED, _M.state != RETIRED))
-_FORK = Query(_BOUNDS.where(or_(_M.state != FORKED, _M.common > bindparam("shared"))))
+_FORK = Query(_BOUNDS.where(or_(_M.state != FORKED, _M.common.is_(None), _M.common > bindparam("shared"))))
 _END = Query(_BOUNDS.where(_M.state != FORKED, or_(_M.state != RETIRED, _M.final_size > bindparam("final"))))
 _TERMS = Query(
     update(mirror)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, select
 
-from app.storage import listing_rows, log, registry, statements, subjects
+from app.storage import acks, evidence, listing_rows, log, mirrors, registry, statements, subjects, tokens, valve, withheld, witnesses
 from app.storage.database import Database
 from app.storage.sql import POSTGRESQL, SQLITE, Query, one_of
 from app.storage.tables import item, metadata
@@ -68,6 +68,24 @@ async def test_a_list_may_be_long_and_hold_any_text(database: Database) -> None:
         (statements._INBOUND, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (listing_rows.ANNOTATIONS, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (subjects._LIVE, "sqlite_autoindex_item_1"),
+        (subjects._LIVE_IDS, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
+        (subjects._LIVE_LINKS, "SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (origin=?)"),
+        (subjects._OF_SUBJECT, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
+        (subjects._OF_SUBJECT, "SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (origin=?)"),
+        (statements._AT, "sqlite_autoindex_statement_1 (origin=? AND idx=?)"),
+        (statements._LABELS, "sqlite_autoindex_statement_1 (origin=? AND idx>? AND idx<?)"),
+        (mirrors._OF_NODE, "ix_mirror_node"),
+        (withheld._PAGE, "ix_withheld_asked (origin=? AND what=? AND asked_ms<?)"),
+        (withheld._DROP, "sqlite_autoindex_withheld_1 (origin=? AND idx=?)"),
+        (evidence._PAGES[True, True], "sqlite_autoindex_poison_1"),
+        (witnesses._OF, "sqlite_autoindex_cosignature_1 (origin=? AND size=?)"),
+        (tokens._PRUNE, "ix_token_until"),
+        (valve._WHICH, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
+        (valve._PAGE, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx>?)"),
+        (valve._ADDED, "sqlite_autoindex_valve_1 (origin=? AND hour>?)"),
+        (acks._DONE, "sqlite_autoindex_acknowledgement_1 (node=? AND origin=? AND sid=?)"),
+        (acks._OVERDUE, "ix_acknowledgement_open"),
+        (acks._OF_SID, "ix_acknowledgement_sid"),
     ],
 )
 def test_no_query_of_the_hot_path_reads_a_whole_table(sqlite_template: Path, query: Query, index: str) -> None:
