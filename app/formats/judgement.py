@@ -16,6 +16,7 @@ from app.domain.errors import InvalidAddress, Refused, Schema
 from app.domain.identifiers import EntityId, Indicator, read_indicator, read_subject
 from app.domain.item_context import carries_strong_actions
 from app.domain.item_listing import ITEM_CHECKS, Findings
+from app.domain.statement import Disclosure
 from app.domain.vocabulary.lists import INFORMATIVE_ACTIONS, INFORMATIVE_ROLES
 
 from .interface import Context, Item, Options, Reason, Row, Source
@@ -126,7 +127,7 @@ def finished(source: Source, number: int, item: Item, context: Context, warnings
     """The row of an item, judged by the rules of the home gate on one item; what it would refuse is a fault here already."""
     found = Findings(_strong(context), clear=False, rows=[], links=[], typologies=set(), guards=[], unembargoed=[])
     try:
-        ITEM_CHECKS[str(item["type"])](item, 0, "", found)
+        ITEM_CHECKS[str(item["type"])](item, Disclosure("", "", "", "core.0", "core", 0, item), "", found)
     except Refused as error:
         return Row(source.name, number, fault=reason_of(error), warnings=warnings)
     if found.screen_for is not None:
