@@ -182,7 +182,10 @@ class LocalDoor:
             async with self.node.database.reading() as tx:
                 return await tx.registry.members()
 
-        return [dict(one.claims) for one in self.run(work())]
+        # After a fork a member stands in the log that ended, too: the log that is written now has the last word.
+        own = self.node.identity.origin
+        newest = {one.id: one for one in sorted(self.run(work()), key=lambda one: one.origin == own)}
+        return [dict(newest[member_id].claims) for member_id in sorted(newest)]
 
 
 def _state(one: Stored) -> str:

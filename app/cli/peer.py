@@ -165,8 +165,8 @@ def trust(
     from dataclasses import replace
 
     from app.cli.relations import mirror_words, with_relations
-    from app.domain.registry import node_of_origin
     from app.domain.errors import NotFound
+    from app.domain.registry import node_of_origin
     from app.services.trust import Terms
 
     given = {"added_per_hour": added_per_hour, "total": total, "weight": weight, "transfer_basis": transfer_basis}
