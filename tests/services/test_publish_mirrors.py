@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from app.domain.canonical import b64u_decode
 from app.domain.checkpoint import parse_checkpoint
 from app.domain.errors import NotFound
 from app.domain.labels import Membership, Reader, ReaderClass
 from app.domain.merkle import leaf_hash
-from app.domain.note import KeyType
+from app.domain.note import KeyType, parse_note
 from app.domain.statement import ohash_of
 from app.domain.tiles import parse_bundle, parse_tile_path
-from app.seal.notes import NoteKey, cosign, open_note, parse_note, verify_receipt
+from app.seal.notes import NoteKey, Verifier, cosign, open_note, verify_receipt
 from app.services import publish
 from app.services.node import Node
 from app.services.publish import Page
@@ -41,8 +42,6 @@ def lines(page: Page) -> list[dict[str, Any]]:
 
 def parts_in(line: dict[str, Any]) -> list[str]:
     """The names of the parts of which disclosures came."""
-    from app.domain.canonical import b64u_decode
-
     return sorted({json.loads(b64u_decode(text))[1].partition(".")[0] for text in line.get("d", [])})
 
 
@@ -96,9 +95,7 @@ async def test_what_a_stranger_is_told_does_not_depend_on_what_is_hidden(node: N
         node,
         bka.listing(wallet(1), tlp="RED", aud=["nl.example"]),
         bka.listing(*[wallet(n) for n in range(2, 40)], tlp="AMBER", aud=["es.example", "nl.example"], days=1),
-        bka.say("sighting", {"aud": ["nl.example"], "t": [f"{OWN}/{'A' * 43}"]}, {"core": [{}]}, tlp="AMBER")
-        if False
-        else bka.listing(wallet(77), tlp="AMBER+STRICT", aud=["nl.example"]),
+        bka.listing(wallet(77), tlp="AMBER+STRICT", aud=["nl.example"]),
     )
     for reader in (peer("fr.example"), vasp_reader(), PUBLIC):
         page = await node.publisher.entries(OWN, FIRST, FIRST + 3, reader)
@@ -246,8 +243,6 @@ async def test_a_receipt_gains_the_cosignatures_that_came_in(node: Node, town: T
     after = await node.publisher.receipt(listed.sid, agency_reader())
     assert after.startswith(before)
     assert [row.line for row in rows] == after[len(before) :].splitlines(keepends=True)
-    from app.seal.notes import Verifier
-
     cosigners = tuple(Verifier.from_vkey(key.vkey) for key in keys)
     note = (await node.publisher.checkpoint()).note
     assert {one.key.name for one in open_note(note, (*town.log_keys, *cosigners)).verified} >= {"fr.example/witness", "nl.example/witness"}
