@@ -17,6 +17,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from ssl import SSLContext, TLSVersion
 from typing import Final
@@ -314,7 +315,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+@cache
 def _tls() -> SSLContext:
+    """One for all: reading the authorities takes long, and nobody changes it afterwards."""
     context = httpx.create_ssl_context(trust_env=False)
     context.minimum_version = TLSVersion.TLSv1_3
     return context

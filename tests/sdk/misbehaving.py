@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+_WRITER: ContextVar[asyncio.StreamWriter] = ContextVar("the connection whose request is being answered")
 
 
 @dataclass
 class Peer:
-    """What the server saw and sent; `path` and `body` are those of the request being answered."""
+    """What the server saw and sent; `path` and `body` are those of the newest request."""
 
     url: str = ""
     connections: int = 0
@@ -18,13 +21,12 @@ class Peer:
     sent: int = 0
     path: str = ""
     body: bytes = b""
-    writer: asyncio.StreamWriter | None = None
 
     async def send(self, data: bytes) -> None:
         """Bytes to the caller, waiting until they are taken."""
-        assert self.writer is not None
-        self.writer.write(data)
-        await self.writer.drain()
+        writer = _WRITER.get()
+        writer.write(data)
+        await writer.drain()
         self.sent += len(data)
 
     async def answer(self, status: int, body: bytes = b"", headers: str = "") -> None:
@@ -59,12 +61,13 @@ async def misbehaving(behave: Behaviour) -> AsyncIterator[Peer]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer.connections += 1
+        _WRITER.set(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
                 peer.heard.append(head)
-                peer.path, peer.body, peer.writer = head.split(b" ", 2)[1].decode(), await reader.readexactly(length), writer
+                peer.path, peer.body = head.split(b" ", 2)[1].decode(), await reader.readexactly(length)
                 await behave(peer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
