@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import BadRequest, CordonError, NotFound, Unavailable
 from app.storage.database import Database, Transaction
 from app.storage.faults import Busy, LostRace, SchemaMismatch
+from app.storage.tables import REVISIONS
 from app.storage.upgrade import locked
 from app.storage.urls import read_url
 from tests.storage.rows import NOW_MS, ORIGIN, WALLET, event, put, row, wallet
@@ -173,7 +174,7 @@ async def test_a_newer_schema_is_refused(database: Database, database_url: str) 
             await database.check()
     finally:
         with locked(read_url(database_url)) as connection:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{REVISIONS[-1]}'")
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite+aiosqlite:///:memory:", "mysql://x/y", "nonsense", ""])
