@@ -1,0 +1,160 @@
+"""Digests, probes and additions for many at once, on numpy arrays: the same values as `keys` and `buckets` give one by one.
+
+Arrays are contiguous and work goes in pieces that stay in the second-level cache. `take` along rows is several times faster than
+indexing, and rows of booleans are joined as 64-bit words (performance §2, numpy notes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from app.index.buckets import BUCKET_BYTES, GONE, HEAD_BYTES, SLOTS, Buckets, Full
+from app.index.keys import Digester
+
+U8 = npt.NDArray[np.uint8]
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+PIECE = 16_384
+
+_U = np.uint64
+_HIGH = _U(0xFFFFFFFF00000000)
+_LOW = _U(0xFFFFFFFF)
+_HALF = _U(32)
+_MIX_1, _MIX_2, _TURN = _U(0x9E3779B97F4A7C15), _U(0xBF58476D1CE4E5B9), _U(29)
+
+
+def lanes(digester: Digester) -> tuple[U64, U64]:
+    """The secret multipliers as arrays."""
+    return np.array(digester.lane_a, np.uint64), np.array(digester.lane_b, np.uint64)
+
+
+def digest_words(both: tuple[U64, U64], tag: int | U64, words: Sequence[U32] | U32) -> U64:
+    """Digests of keys of one kind: `words[i]` holds the i-th word of every key, `tag` is kind | size << 8 (one, or one for each)."""
+    sums = []
+    columns = [column.astype(np.uint64) for column in words]
+    wide_tag = _U(tag) if isinstance(tag, int) else tag
+    for lane in both:
+        with np.errstate(over="ignore"):
+            total = np.full(len(columns[0]), lane[0], np.uint64)
+            total += lane[1] * wide_tag
+            for column, multiplier in zip(columns, lane[2:], strict=False):
+                total += column * multiplier
+        sums.append(total)
+    x = sums[0] & _HIGH
+    x |= sums[1] >> _HALF
+    x ^= x >> _HALF
+    x *= _MIX_1
+    x ^= x >> _TURN
+    x *= _MIX_2
+    x ^= x >> _HALF
+    return x
+
+
+def digest_rows(both: tuple[U64, U64], tag: int | U64, rows: U8) -> U64:
+    """The same from payload bytes, one row a key, padded with zeros to whole words."""
+    words = np.ascontiguousarray(rows).view(np.uint32)
+    return digest_words(both, tag, np.ascontiguousarray(words.T))
+
+
+def table_of(buckets: Buckets) -> U32:
+    """The places as an array of rows; it lives as long as the mapping."""
+    return np.frombuffer(buckets.area, np.uint32, buckets.size * SLOTS, HEAD_BYTES).reshape(-1, SLOTS)
+
+
+def split(digests: U64, size: int) -> tuple[I64, U32]:
+    """Bucket and fingerprint of each digest."""
+    homes = (((digests & _LOW) * _U(size)) >> _HALF).astype(np.int64)
+    marks = (digests >> _HALF).astype(np.uint32)
+    marks[marks == 0] = 1
+    marks[marks == GONE] = GONE - 1
+    return homes, marks
+
+
+def probe(table: U32, digests: U64) -> Bools:
+    """Whether each fingerprint is there; never wrong when it says no."""
+    found = np.empty(len(digests), np.bool_)
+    for start in range(0, len(digests), PIECE):
+        found[start : start + PIECE] = _probe(table, digests[start : start + PIECE])
+    return found
+
+
+def _probe(table: U32, digests: U64) -> Bools:
+    homes, marks = split(digests, len(table))
+    rows = table.take(homes, axis=0)
+    found = _any(rows == marks[:, None])
+    # Past a full bucket the search goes on in the next one.
+    open_ = np.flatnonzero((rows[:, SLOTS - 1] != 0) & ~found)
+    for _ in range(len(table)):
+        if not len(open_):
+            break
+        homes[open_] = (homes[open_] + 1) % len(table)
+        rows = table.take(homes[open_], axis=0)
+        hit = _any(rows == marks[open_][:, None])
+        found[open_[hit]] = True
+        open_ = open_[(rows[:, SLOTS - 1] != 0) & ~hit]
+    return found
+
+
+def _any(equal: Bools) -> Bools:
+    words = equal.view(np.uint64)
+    return np.asarray((words[:, 0] | words[:, 1]) != 0)
+
+
+def add(buckets: Buckets, digests: U64) -> None:
+    """Put fingerprints in, each as often as it stands there. Full before anything is written if there is no room for all."""
+    if len(digests) > buckets.room:
+        raise Full(f"{len(digests)} more would fill the index beyond three quarters")
+    buckets.begin()
+    table = table_of(buckets)
+    plain = placed = 0
+    for start in range(0, len(digests), 1 << 20):
+        homes, marks = split(digests[start : start + (1 << 20)], len(table))
+        more_plain, more_placed = _place(table, homes, marks)
+        plain += more_plain
+        placed += more_placed
+    buckets.settle(len(digests), 0, plain, placed)
+
+
+def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
+    plain, placed = int(marks.sum(dtype=np.uint64)), 0
+    while len(homes):
+        order = np.argsort(homes, kind="stable")
+        homes, marks = homes[order], marks[order]
+        first = np.flatnonzero(np.concatenate(([True], homes[1:] != homes[:-1])))
+        counts = np.diff(np.append(first, len(homes)))
+        rank = np.arange(len(homes)) - np.repeat(first, counts)
+        used = (table.take(homes[first], axis=0) != 0).sum(axis=1)
+        slot = rank + np.repeat(used, counts)
+        fits = slot < SLOTS
+        table[homes[fits], slot[fits]] = marks[fits]
+        with np.errstate(over="ignore"):
+            placed += int((marks[fits].astype(np.uint64) * (homes[fits] + 1).astype(np.uint64)).sum(dtype=np.uint64))
+        homes, marks = (homes[~fits] + 1) % len(table), marks[~fits]
+    return plain, placed
+
+
+def verify(buckets: Buckets) -> bool:
+    """`Buckets.verify`, at the speed of memory."""
+    if buckets.is_dirty:
+        return False
+    table = table_of(buckets)
+    count = gone = plain = placed = 0
+    for start in range(0, len(table), PIECE):
+        rows = table[start : start + PIECE]
+        sums = rows.sum(axis=1, dtype=np.uint64)
+        plain += int(sums.sum(dtype=np.uint64))
+        with np.errstate(over="ignore"):
+            placed += int((sums * np.arange(start + 1, start + 1 + len(rows), dtype=np.uint64)).sum(dtype=np.uint64))
+        removed = int(np.count_nonzero(rows == GONE))
+        gone += removed
+        count += int(np.count_nonzero(rows)) - removed
+    return (count, gone, plain & 0xFFFFFFFFFFFFFFFF, placed & 0xFFFFFFFFFFFFFFFF) == buckets.counts()
+
+
+__all__ = ["BUCKET_BYTES", "add", "digest_rows", "digest_words", "lanes", "probe", "split", "table_of", "verify"]
