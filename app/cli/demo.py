@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.console import DONE, Console, DataDir, JsonFlag
+from app.cli.console import DONE, Console, JsonFlag, UsageFault
 from app.domain.errors import BadRequest, CordonError
 
 DEFAULT_DIR = Path("var/demo")
@@ -21,16 +21,31 @@ PLAN, SAMPLE_FILE = "demonstration.jsonl", "sample.csv"
 
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Run the node afterwards.")] = False,
+    federation: Annotated[
+        bool, typer.Option("--federation", help="Instead: three jurisdictions that follow each other, on three ports from --port on.")
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="With --federation: end when everything was shown.")] = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
-    data_dir: DataDir = DEFAULT_DIR,
+    port: Annotated[int | None, typer.Option(min=1, max=65533, help="Port to listen on.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", envvar="CORDON_DATA_DIR", help="Default: var/demo; var/federation with --federation.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Found the demonstration jurisdiction `zz` with a small data set; done again it changes nothing."""
+    if federation:
+        from app.cli.demo_federation import DEFAULT_FOLDER, FIRST_PORT, show
+
+        return show(Console(as_json), data_dir or DEFAULT_FOLDER, first_port=port or FIRST_PORT, once=once)
+    if once:
+        raise UsageFault("--once ends the demonstration of a federation: give --federation with it")
+    return _one_node(Console(as_json), data_dir or DEFAULT_DIR, serve=serve, host=host, port=port)
+
+
+def _one_node(console: Console, data_dir: Path, *, serve: bool, host: str | None, port: int | None) -> int:
     from app.cli.serve import run_node
     from app.services.enroll import read_node_file
 
-    console = Console(as_json)
     if (data_dir / "node.json").exists() and not read_node_file(data_dir).demonstration:
         raise BadRequest(f"{data_dir} holds a real node: give the demonstration a directory of its own with --data-dir")
     fresh = prepare(console, data_dir)

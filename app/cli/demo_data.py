@@ -151,8 +151,15 @@ class Voice:
         common: Item = {"v": 1, "iss": self.member_id, "org": self.origin, "knd": kind, "iat": self.now, "tlp": "CLEAR"}
         return build_statement({**common, **claims}, parts, key_of(self.member_id))
 
-    def list(self, items: Sequence[JsonValue], *, instrument: str = "criminal_investigation", days: int = 365) -> str:
-        """A listing with its context."""
+    def list(
+        self,
+        items: Sequence[JsonValue],
+        *,
+        instrument: str = "criminal_investigation",
+        days: int = 365,
+        notes: Sequence[JsonValue] = (),
+    ) -> str:
+        """A listing with its context; `notes` are the part `ctx`."""
         review = datetime.fromtimestamp(self.now, UTC).date() + timedelta(days=180)
         context: Item = {
             "type": "context",
@@ -165,25 +172,25 @@ class Voice:
             "redress": {"contact": "desk@redress.zz.example", "route": "direct"},
             "neutrality": True,
         }
-        return self.say("listing", {"exp": self.now + days * DAY_S}, {"core": [*items, context]})
+        return self.say("listing", {"exp": self.now + days * DAY_S}, {"core": [*items, context], **({"ctx": notes} if notes else {})})
 
 
 def statements(origin: str, *, now: int) -> Iterator[tuple[str, str]]:
     """(name, wire) of every statement after the members, in the order in which they must be logged."""
     police, fiu, redress = (Voice(member, origin, now) for member in ("zz.police", "zz.fiu", "zz.redress"))
-    yield "investment fraud", police.list([*_judged(WALLETS[:11] + WALLETS[12:19], "fraud.investment.pig_butchering", "collection", 3)])
-    laundering = fiu.list([*_judged(WALLETS[20:28], "laundering.otc", "otc_broker", 2)], instrument="fiu_analysis", days=180)
+    yield "investment fraud", police.list([*judged(WALLETS[:11] + WALLETS[12:19], "fraud.investment.pig_butchering", "collection", 3)])
+    laundering = fiu.list([*judged(WALLETS[20:28], "laundering.otc", "otc_broker", 2)], instrument="fiu_analysis", days=180)
     yield "laundering", laundering
-    yield "drainers", police.list([*_judged(WALLETS[28:], "fraud.phishing.wallet_drainer", "consolidation", 3)])
+    yield "drainers", police.list([*judged(WALLETS[28:], "fraud.phishing.wallet_drainer", "consolidation", 3)])
     yield "indicators", police.list([_indicator(identifier, typology) for identifier, typology in INDICATORS])
     yield "entities", police.list([_entity(*entity) for entity in ENTITIES])
     yield "flows", fiu.list([*(_cash_out(*wallet) for wallet in CASH_OUT), *_links()], instrument="fiu_analysis")
     yield "guard", fiu.list([_guard()], instrument="fiu_analysis")
-    disputed = police.list([*_judged([DISPUTED], "fraud.investment", "transit", 2)])
+    disputed = police.list([*judged([DISPUTED], "fraud.investment", "transit", 2)])
     yield "disputed", disputed
     target = f"{ohash_of(origin)}/{_sid(disputed)}"
     yield "dispute", redress.say("dispute", {"t": [target]}, {"core": [{"ground": "not_mine", "stage": "under_review"}]})
-    retracted = police.list([*_judged([RETRACTED], "fraud.romance", "collection", 2)])
+    retracted = police.list([*judged([RETRACTED], "fraud.romance", "collection", 2)])
     yield "listed in error", retracted
     yield "retraction", police.say("retract", {"t": [_sid(retracted)]}, {"ctx": [{"reason": "error", "note": "a digit was read wrongly"}]})
     yield "renewal", fiu.say("renew", {"t": [_sid(laundering)], "exp": now + 400 * DAY_S}, {})
@@ -213,7 +220,7 @@ def wallet_id(chain: str, address: str) -> str:
     return read_wallet(address, chain=chain).id
 
 
-def _judged(wallets: Sequence[tuple[str, int, str]], typology: str, role: str, severity: int) -> Iterator[Item]:
+def judged(wallets: Sequence[tuple[str, int, str]], typology: str, role: str, severity: int) -> Iterator[Item]:
     for chain, _, address in wallets:
         item: Item = {"type": "wallet", "id": wallet_id(chain, address), **_judgement(typology, severity), "roles": [role]}
         if typology == "fraud.investment.pig_butchering":
