@@ -16,7 +16,8 @@ from app.domain.tiles import TileReader
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.notes import read_checkpoint
-from app.services.node import Node, load_index
+from app.services.admit import fill_index
+from app.services.node import Node
 from app.storage.database import Transaction
 from tests.factories import Town
 
@@ -75,7 +76,7 @@ def _parts(rows: Any, events: Any, sid: str) -> set[str]:
 
 async def check_index(node: Node, town: Town, folded: Folded) -> None:
     fresh = ListingIndex()
-    await load_index(node.database, fresh)
+    await fill_index(node.database, fresh)
     assert node.index.positions == fresh.positions
     assert node.index.positions.get(town.origin) == node.own_log.size
     assert node.index._by_subject == fresh._by_subject

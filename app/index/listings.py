@@ -62,6 +62,11 @@ class ListingIndex:
             if link.state == "active":
                 self._link(link)
 
+    def become(self, other: ListingIndex) -> None:
+        """Hold what `other` holds from now on, which nobody else may use: it was loaded anew beside this one."""
+        self._by_subject, self._by_statement, self._by_key = other._by_subject, other._by_statement, other._by_key
+        self._links, self._linked_by, self.positions = other._links, other._linked_by, other.positions
+
     def _link(self, link: Link) -> None:
         for end in (str(link.item["from"]), str(link.item["to"])):
             self._links[end] = (*self._links.get(end, ()), link)

@@ -210,6 +210,11 @@ class Keyring:
         return None if first is None else first.value.counts_from(first.own)
 
     @property
+    def documents(self) -> tuple[RootDocument, ...]:
+        """Every version of the root document that is known, in order."""
+        return tuple(self._documents[version] for version in sorted(self._documents))
+
+    @property
     def newest_document(self) -> RootDocument | None:
         """The root document of the highest version; None before any is known."""
         return self._newest_document if self._documents else None

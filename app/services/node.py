@@ -12,7 +12,7 @@ from app.domain.errors import Betrayed, CordonError, LogFrozen
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
-from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries
+from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries, fill_index
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
 from app.services.guard import Guards
@@ -70,7 +70,7 @@ class Node:
         """Check the schema, load guards and index, open the gate, start the loops."""
         await self.database.check_schema()
         await self.guards.load()
-        await load_index(self.database, self.index)
+        await fill_index(self.database, self.index)
         await self.gate.start()
         await self._obey_brake()
         self._every(BRAKE_S, self._obey_brake)
@@ -141,19 +141,3 @@ class Node:
             head = await tx.log.head(self.identity.origin)
         if head is not None and head.size != self.index.positions.get(self.identity.origin, 0):
             await self.gate.follow()
-
-
-async def load_index(database: Database, index: ListingIndex) -> None:
-    """Fill the index from storage, to the places of the heads before the first row was read."""
-    async with database.reading() as tx:
-        heads = [await tx.log.head(origin) for origin in await tx.log.origins()]
-        batch = []
-        async for listing in tx.subjects.live_listings():
-            batch.append(listing)
-            if len(batch) == 1_000:
-                index.replace((), batch)
-                batch = []
-                await asyncio.sleep(0)
-        index.replace((), batch)
-        index.replace((), (), [link async for link in tx.subjects.live_links()])
-    index.positions |= {head.origin: head.size for head in heads if head is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from app.storage.events import clean
 from app.storage.peer_tables import evidence, poison
@@ -23,6 +23,7 @@ _PAGES = {
     (True, True): Query(_POISON.where(_P.origin == bindparam("origin"), _P.reported == 0)),
 }
 _REPORTED = Query(update(poison).where(_P.origin == bindparam("of"), one_of(_P.idx, "indices")).values(reported=1))
+_NOT_POISON = Query(delete(poison).where(_P.origin == bindparam("origin"), one_of(_P.idx, "indices")))
 _COUNT = Query(select(func.count()).where(_P.origin == bindparam("origin")))
 _PUT = insertion_if_absent(evidence)
 _GET = Query(select(evidence).where(_E.sha256 == bindparam("sha256")))
@@ -78,6 +79,10 @@ class EvidenceShelf:
     async def count_poison(self, origin: str) -> int:
         """How many entries of a log are carried inert."""
         return int((await self._session.rows(_COUNT, origin=origin))[0][0])
+
+    async def drop_poison(self, origin: str, indices: Collection[int]) -> int:
+        """These are not bad after all: what they rest on came later than they did. How many were."""
+        return await self._session.run(_NOT_POISON, origin=origin, indices=indices) if indices else 0
 
     async def mark_reported(self, origin: str, indices: Collection[int]) -> None:
         """Evidence names these now."""

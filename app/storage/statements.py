@@ -14,7 +14,7 @@ from app.domain.claims import CONTROL_KINDS, FOREIGN_EDGE_KINDS
 from app.domain.folding import Event, Key, ShownState
 from app.domain.labels import Label
 from app.domain.statement import ohash_of
-from app.storage.events import read_packed, unpack_event, unpack_label
+from app.storage.events import pack_event, read_packed, unpack_event, unpack_label
 from app.storage.records import PartRow, StatementRecord, StatementRow, Stored
 from app.storage.session import Session
 from app.storage.sql import Query, Row, one_of
@@ -76,6 +76,9 @@ _STATE = Query(
     .values(state=bindparam("s"), contested=bindparam("c"), until_s=bindparam("u"), superseded_by=bindparam("b"))
 )
 # The origin is compared by us: given it too, SQLite would walk the log instead.
+_PLACED = update(statement).where(_S.origin == bindparam("of"), _S.idx == bindparam("place"))
+_CONTEXT = Query(_PLACED.values(context=bindparam("said")))
+_EVENT = Query(_PLACED.values(event=bindparam("said"), jti=bindparam("own")))
 _JTI = Query(
     select(_S.origin, _S.jti, _S.sid)
     .where(_S.issuer == bindparam("issuer"), _S.jti.is_not(None), one_of(_S.jti, "jtis"))
@@ -129,6 +132,18 @@ class StatementShelf:
         ]
         names = _STATE.render(self._session.dialect).names
         await self._session.run_many(_STATE, [tuple(value[name] for name in names) for value in values])
+
+    async def set_contexts(self, contexts: Mapping[tuple[str, int], bytes]) -> None:
+        """Keep the contexts of statements, by place, whose parts came later than they did."""
+        names = _CONTEXT.render(self._session.dialect).names
+        values = [{"of": origin, "place": index, "said": said} for (origin, index), said in contexts.items()]
+        await self._session.run_many(_CONTEXT, [tuple(value[name] for name in names) for value in values])
+
+    async def set_events(self, rows: Sequence[StatementRow]) -> None:
+        """Judge statements anew, by place: what the registry knew too late makes good, or bad, what was there before."""
+        names = _EVENT.render(self._session.dialect).names
+        values = [{"of": r.event.origin, "place": r.event.index, "said": pack_event(r.event, r.handling), "own": r.jti} for r in rows]
+        await self._session.run_many(_EVENT, [tuple(value[name] for name in names) for value in values])
 
     async def erase_parts(self, origin: str, sids: Collection[str], parts: Collection[str]) -> int:
         """Delete disclosures, value and salt, of the named parts; tombstones stay. The number deleted. Afterwards: `Database.forget`."""

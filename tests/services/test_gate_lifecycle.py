@@ -314,10 +314,10 @@ async def test_the_index_knows_what_the_rows_say_after_all_that(node: Node, town
         town.member("de.bka", name="Renamed", country="DE"),
     )
     from app.index.listings import ListingIndex
-    from app.services.node import load_index
+    from app.services.admit import fill_index
 
     fresh = ListingIndex()
-    await load_index(node.database, fresh)
+    await fill_index(node.database, fresh)
     for n in (*range(6), *range(100, 106)):
         assert node.index.find(wallet_id(n)) == fresh.find(wallet_id(n)), n
     assert EVERYTHING is not None

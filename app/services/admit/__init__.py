@@ -1,8 +1,21 @@
 """The gate: the one door through which statements come into a log."""
 
 from app.services.admit.gate import Gate, GateRules, Result
+from app.services.admit.moving import fill_index
 from app.services.admit.outcome import Admitted, HeldReason, Status, receipt_extra
 from app.services.admit.ownlog import OwnLog, check_entries
 from app.services.admit.refold import FORGET_DUE
 
-__all__ = ["FORGET_DUE", "Admitted", "Gate", "GateRules", "HeldReason", "OwnLog", "Result", "Status", "check_entries", "receipt_extra"]
+__all__ = [
+    "FORGET_DUE",
+    "Admitted",
+    "Gate",
+    "GateRules",
+    "HeldReason",
+    "OwnLog",
+    "Result",
+    "Status",
+    "check_entries",
+    "fill_index",
+    "receipt_extra",
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.answer import Link, Listing
 from app.domain.folding import ANNOTATION_KINDS, Key
 from app.domain.statement import Kind, ohash_of
+from app.index.listings import ListingIndex
 from app.services.admit.refold import by_origin, touched_by, vector_of
-from app.storage.database import Transaction
+from app.storage.database import Database, Transaction
 from app.storage.records import Stored
 
 Face = tuple[str, str | None, str]
@@ -78,3 +80,19 @@ async def _said_by(tx: Transaction, member: str, kind: str, page: int = 1_000) -
         if len(rows) < page:
             return
         after = (rows[-1].accepted_ms, rows[-1].origin, rows[-1].index)
+
+
+async def fill_index(database: Database, index: ListingIndex) -> None:
+    """Fill an empty index from storage, to the places of the heads before the first row was read."""
+    async with database.reading() as tx:
+        heads = [await tx.log.head(origin) for origin in await tx.log.origins()]
+        batch = []
+        async for listing in tx.subjects.live_listings():
+            batch.append(listing)
+            if len(batch) == 1_000:
+                index.replace((), batch)
+                batch = []
+                await asyncio.sleep(0)
+        index.replace((), batch)
+        index.replace((), (), [link async for link in tx.subjects.live_links()])
+    index.positions |= {head.origin: head.size for head in heads if head is not None}

@@ -1,0 +1,453 @@
+"""THE GATE FOR WHAT PEERS LOGGED: every entry of every followed log is opened, judged and folded here as if we had logged it.
+
+Nothing is taken on a peer's word that can be computed: bytes hash to the leaves of the tree that we recomputed, signatures verify
+under the registry of that log at that index, and states are our own fold. An entry that breaks a rule is carried inert and reported;
+it never stops the log. What a crash means (protocol §3.7):
+
+    open, verify                           outside any transaction     crash: nothing happened
+    judge, write, fold, swap the cursor    in one transaction          crash: nothing happened; the page comes again
+    commit; registry, index                in memory                   crash: the next start reads them from storage
+
+A page that was taken in already changes nothing. What came out of its turn (`supply`) ends in the same rows as what came in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from app.domain.errors import Betrayed, NotFound, Refused
+from app.domain.folding import Key, State
+from app.domain.merkle import leaf_hash
+from app.domain.statement import Kind, read_stub
+from app.index.listings import ListingIndex
+from app.seal.keyring import Keyring
+from app.seal.keyrings import Keyrings
+from app.seal.roots import read_document
+from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entry
+from app.services.admit.foreign_page import Page, Written, registry_end, write_page
+from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking, reconsider
+from app.services.admit.moving import Face, Moved, faces_of, fill_index, moved_between, moved_by_members, read_moved
+from app.services.admit.refold import by_origin, origin_state, refold
+from app.services.admit.rows import Logged
+from app.storage.database import Database, Transaction
+from app.storage.faults import LostRace
+from app.storage.log import Head
+from app.storage.mirrors import FORKED, RETIRED, MirrorRow
+from app.storage.withheld import PARTS, STUB
+
+__all__ = ["Admission", "ForeignGate", "Offered"]
+
+log = logging.getLogger("cordon.foreign")
+
+INDEX_EPOCH = "index_epoch"
+"""Name of the value in `meta` that moves whenever statements moved without their log growing: other workers read them anew."""
+CHUNK = 64
+"""Entries that are opened before the loop may do something else, and the piece of work for one thread."""
+REFOLD = 512
+"""Statements that are folded at a time when a whole stretch of a log changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a page. `size`: the cursor now; `erased`: sids of erasures that are carried out here; `moved`: anything changed."""
+
+    size: int
+    logged: int = 0
+    withheld: int = 0
+    poisoned: int = 0
+    dormant: int = 0
+    erased: tuple[str, ...] = ()
+    moved: bool = False
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A page after its commit: what the memory of this node must take in."""
+
+    page: Page
+    written: Written | None
+    size: int
+    renamed: Moved | None = None
+    also: Collection[Key] = ()
+    epoch: bytes = b""
+
+    def admission(self) -> Admission:
+        """What is told of it."""
+        page, written = self.page, self.written
+        erasures = written.refolded.erasures if written is not None else ()
+        return Admission(
+            size=self.size,
+            logged=len(page.logged),
+            withheld=sum(row.what == STUB for row in page.withheld),
+            poisoned=len(page.poison),
+            dormant=len(written.dormant) if written is not None else 0,
+            erased=tuple(sorted(sid for origin, sid in erasures if origin == page.origin)),
+            moved=True,
+        )
+
+
+class ForeignGate:
+    """The gate of all mirrors of one node; `load` before the first page. `verify_pool`: threads that open entries."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        keyrings: Keyrings,
+        index: ListingIndex,
+        clock: Callable[[], int],
+        verify_pool: Executor | None = None,
+        on_move: Callable[[str, int], None] | None = None,
+    ) -> None:
+        """`on_move(origin, size)` is told after each commit that moved something."""
+        self._database = database
+        self._keyrings = keyrings
+        self._index = index
+        self._clock = clock
+        self._pool = verify_pool
+        self._on_move = on_move
+        self._lock = asyncio.Lock()
+        self._registry_at: dict[str, int] = {}
+        self._faces: dict[str, dict[str, Face]] = {}
+        self._epoch = b""
+
+    # --- life ----------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """The registry of every mirror, from its root documents and its log as stored; of logs that are mirrors no more, none."""
+        async with self._lock, self._database.reading() as tx:
+            mirrors = {row.origin: row for row in await tx.mirrors.all()}
+            for origin in self._keyrings.origins():
+                if origin not in mirrors:
+                    self._keyrings.drop(origin)
+                    self._registry_at.pop(origin, None)
+            for row in mirrors.values():
+                peer = await tx.peers.get(row.node)
+                if peer is not None and row.origin != self._keyrings.own.origin:
+                    documents = [read_document(root.document).document for root in await tx.registry.roots(peer.jurisdiction)]
+                    self._registry_at[row.origin] = 0
+                    self._keyrings.put(await self._read_registry(tx, row, Keyring(row.origin, documents)))
+                    self._faces[row.origin] = await faces_of(tx, row.origin)
+            self._epoch = self._epoch or await tx.meta.get(INDEX_EPOCH) or b"0"
+
+    async def _read_registry(self, tx: Transaction, mirror: MirrorRow, keyring: Keyring) -> Keyring:
+        """Take in the control statements that were stored since we last looked; what was judged inert is none."""
+        head = await tx.log.head(mirror.origin)
+        read, end = self._registry_at.get(mirror.origin, 0), registry_end(origin_state(mirror))
+        if head is None or head.size <= read:
+            return keyring
+        for event in await tx.registry.control_events(mirror.origin, first=read):
+            if event.state is State.INERT or event.index >= end:
+                continue
+            try:
+                stub = read_stub(dict(event.claims), kid=event.kid, sid=event.sid, lenient=True)
+            except Refused as error:
+                raise Betrayed(f"entry {event.index} of {mirror.origin} is damaged in storage: {error.detail}") from error
+            keyring.apply(event.index, stub)
+        self._registry_at[mirror.origin] = head.size
+        return keyring
+
+    # --- pages ---------------------------------------------------------------------------------------------------------
+
+    async def admit(
+        self, origin: str, page: Sequence[Offered], *, leaves: Sequence[bytes], after: Head, relay_from: str | None
+    ) -> Admission:
+        """Take in the entries from the cursor on, without a hole, and move the cursor to `after` (size, root at that size).
+
+        `leaves`: their hashes in the tree that we recomputed; `relay_from`: the node that gave them, None for the origin itself.
+        Betrayed if bytes do not hash to their leaf (ask another source); LostRace if the cursor stands elsewhere; NotFound for
+        a log that is not followed.
+        """
+        first = after.size - len(page)
+        if [one.index for one in page] != list(range(first, after.size)) or len(leaves) != len(page):
+            raise ValueError("a page goes from the cursor to its end without holes, with a leaf for each entry")
+        opened = await self._open(origin, page, leaves, from_relay=relay_from is not None)
+
+        async def work(tx: Transaction) -> _Kept | Admission:
+            mirror, head = await self._mirror(tx, origin)
+            if head.size != first:
+                return Admission(head.size)
+            taken = await self._page(tx, mirror, relay_from is not None)
+            for number, (one, offered, leaf) in enumerate(zip(opened, page, leaves, strict=True)):
+                if one is None:
+                    taken.withhold(offered.index)
+                else:
+                    taken.take(one, offered, leaf)
+                if number % CHUNK == CHUNK - 1:
+                    await asyncio.sleep(0)
+            highest = taken.check_order(head.accepted_ms)
+            done = await self._write(tx, taken, after.size)
+            await tx.log.swap_head(first, Head(origin, after.size, after.root, highest))
+            return done
+
+        async with self._lock:
+            if self._index.positions.get(origin, 0) < first:  # another worker was there, or our own last page lost its end
+                async with self._database.reading() as tx:
+                    await self._catch_up(tx, origin)
+            done = await self._database.run(work)
+            if isinstance(done, Admission):
+                if done.size < after.size:
+                    raise LostRace(f"the cursor of {origin} stands at {done.size}, the page begins at {first}: read it again")
+                return done
+            return await self._finish(done)
+
+    async def supply(self, origin: str, parts: Sequence[Offered], *, relay_from: str | None = None) -> Admission:
+        """Late entitlement, healing: stubs of entries that were withheld, and parts of statements. What is not missing is passed over.
+
+        An offer without `entry` brings parts to a stub that is held. Raises as `admit`; the cursor stays.
+        """
+        async with self._lock:
+            async with self._database.reading() as tx:
+                _, head = await self._mirror(tx, origin)
+                lacking = await read_lacking(tx, origin, parts, size=head.size)
+            offers, leaves = [one.offered for one in lacking], [one.leaf for one in lacking]
+            opened = [one for one in await self._open(origin, offers, leaves, from_relay=relay_from is not None) if one is not None]
+            if not opened:
+                return Admission(head.size)
+
+            async def work(tx: Transaction) -> _Kept:
+                mirror, head = await self._mirror(tx, origin)
+                page = await self._page(tx, mirror, relay_from is not None)
+                again = await read_lacking(tx, origin, parts, size=head.size)
+                if [(one.what, one.offered) for one in again] != [(one.what, one.offered) for one in lacking]:
+                    raise LostRace("somebody else has brought some of this: look again")
+                return await self._supplied(tx, page, lacking, opened, head.size)
+
+            return await self._finish(await self._database.run(work))
+
+    async def _supplied(self, tx: Transaction, page: Page, lacking: Sequence[Lacking], opened: Sequence[Opened], size: int) -> _Kept:
+        pairs = list(zip(lacking, opened, strict=True))
+        parts = [pair for pair in pairs if pair[0].what == PARTS]
+        late = await late_parts(tx, page, [one for one, _ in parts], [found for _, found in parts])
+        for one, found in pairs:
+            if one.what == STUB:
+                page.take(found, one.offered, one.leaf)
+        await tx.withheld.drop(page.origin, {one.index for one in page.entries} | {row.index for row in page.poison})
+        done = await self._write(tx, page, size, late=late)
+        if page.control:
+            done.also = await reconsider(tx, page, min(index for index, _ in page.control), size, self._keyrings)
+        if page.logged or page.poison or late:
+            done.epoch = await _next_epoch(tx)
+        return done
+
+    async def reconsider(self, origin: str, *, first: int = 0) -> None:
+        """Judge and fold a log again from `first` on: a root document came after what rests on it."""
+
+        async def work(tx: Transaction) -> _Kept:
+            mirror, head = await self._mirror(tx, origin)
+            page = await self._page(tx, mirror, from_relay=False)
+            moved = await reconsider(tx, page, first, head.size, self._keyrings)
+            return _Kept(page, None, head.size, also=moved, epoch=await _next_epoch(tx))
+
+        async with self._lock:
+            await self._finish(await self._database.run(work))
+
+    # --- pieces --------------------------------------------------------------------------------------------------------
+
+    async def _open(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> list[Opened | None]:
+        """Hash, read and verify, in threads where there are some; None for what is withheld."""
+        keyring = self._keyrings.get(origin)
+        if keyring is None:
+            raise NotFound(f"{origin} is not followed here: add its node as a peer")
+        chunks = [(page[at : at + CHUNK], leaves[at : at + CHUNK]) for at in range(0, len(page), CHUNK)]
+        if self._pool is not None:
+            loop = asyncio.get_running_loop()
+            work = [loop.run_in_executor(self._pool, _open_chunk, *chunk, keyring.public_key, from_relay) for chunk in chunks]
+            return [one for chunk in await asyncio.gather(*work) for one in chunk]
+        found: list[Opened | None] = []
+        for chunk in chunks:
+            found += _open_chunk(*chunk, keyring.public_key, from_relay)
+            await asyncio.sleep(0)
+        return found
+
+    async def _mirror(self, tx: Transaction, origin: str) -> tuple[MirrorRow, Head]:
+        mirror, head = await tx.mirrors.get(origin), await tx.log.head(origin)
+        if mirror is None or head is None or self._keyrings.get(origin) is None:
+            raise NotFound(f"{origin} is not followed here: add its node as a peer")
+        return mirror, head
+
+    async def _page(self, tx: Transaction, mirror: MirrorRow, from_relay: bool) -> Page:
+        """An empty page under the registry as this transaction sees it."""
+        keyring = self._keyrings.get(mirror.origin)
+        assert keyring is not None
+        return Page(mirror, await self._read_registry(tx, mirror, keyring), from_relay, self._clock())
+
+    async def _write(self, tx: Transaction, page: Page, size: int, *, late: Sequence[Logged] = ()) -> _Kept:
+        keyrings = self._keyrings.beside(page.keyring)
+        done = _Kept(page, await write_page(tx, page, keyrings, late=late), size)
+        if page.control:
+            done.renamed = await moved_by_members(tx, page.origin, before=self._faces.get(page.origin, {}))
+        return done
+
+    async def _finish(self, done: _Kept) -> Admission:
+        """After the commit: registry, index, and whoever wants to know."""
+        page, origin = done.page, done.page.origin
+        self._learn(page)
+        self._registry_at[origin] = max(done.size, self._registry_at.get(origin, 0))
+        for moved in (done.written.moved if done.written else None, done.renamed):
+            if moved is not None:
+                self._index.replace(moved.statements, moved.listings, moved.links)
+                self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
+        await self._reload_statements(done.also)
+        self._index.positions[origin] = max(done.size, self._index.positions.get(origin, 0))
+        self._epoch = done.epoch or self._epoch
+        admission = done.admission()
+        if self._on_move is not None and admission.moved:
+            self._on_move(origin, done.size)
+        return admission
+
+    def _learn(self, page: Page) -> None:
+        live = self._keyrings.get(page.origin)
+        if not page.is_trial or live is None:
+            return
+        for document in live.documents:  # one may have come while the page was written
+            if document not in page.keyring.documents:
+                page.keyring.add_root(document)
+        self._keyrings.put(page.keyring)
+
+    async def _reload_statements(self, keys: Collection[Key]) -> None:
+        """Read statements anew that moved by the thousand."""
+        for origin, sids in by_origin(keys):
+            for at in range(0, len(sids), REFOLD):
+                async with self._database.reading() as tx:
+                    moved = await read_moved(tx, [(origin, sid) for sid in sids[at : at + REFOLD]])
+                self._index.replace(moved.statements, moved.listings, moved.links)
+
+    # --- what humans and evidence decide ---------------------------------------------------------------------------------
+
+    async def mark_forked(self, origin: str, *, common: int, reason: str) -> None:
+        """The log signed two histories that share `common` entries: beyond them adds survive and removals wait (protocol §3.7)."""
+        await self._bound(origin, common, lambda tx: tx.mirrors.set_state(origin, FORKED, reason, common=common))
+
+    async def retire(self, origin: str, *, final_size: int) -> None:
+        """The root document ends the log at `final_size` entries: nothing beyond them ever counts."""
+        reason = f"ended by the root document at {final_size} entries"
+        await self._bound(origin, final_size, lambda tx: tx.mirrors.set_state(origin, RETIRED, reason, final_size=final_size))
+
+    async def _bound(self, origin: str, first: int, change: Callable[[Transaction], Awaitable[bool]]) -> None:
+        """Set a bound and fold again all that lies beyond it, and what that touches."""
+
+        async def work(tx: Transaction) -> _Kept | None:
+            if not await change(tx):
+                return None
+            mirror, head = await self._mirror(tx, origin)
+            page = await self._page(tx, mirror, from_relay=False)
+            page.keyring, page.is_trial = page.keyring.copy(before=registry_end(page.state)), True
+            keyrings, folded = self._keyrings.beside(page.keyring), set[Key]()
+            for start in range(first, head.size, REFOLD):
+                events = await tx.statements.events_between(origin, start, min(start + REFOLD, head.size))
+                moving = [event for event in events if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
+                also = {(origin, event.sid) for event in events}
+                folded |= (await refold(tx, moving, keyrings=keyrings, also=also)).states.keys()
+                await tx.registry.refresh(origin, events)
+            renamed = await moved_by_members(tx, origin, before=self._faces.get(origin, {}))
+            return _Kept(page, None, head.size, renamed=renamed, also=folded, epoch=await _next_epoch(tx))
+
+        async with self._lock:
+            done = await self._database.run(work)
+            if done is not None:
+                await self._finish(done)
+
+    async def quarantine(self, origin: str, on: bool) -> None:
+        """Let nothing of a log count here, or let it count again. Its entries are followed all the same."""
+
+        async def work(tx: Transaction) -> bytes:
+            if not await tx.mirrors.set_quarantined(origin, on):
+                raise NotFound(f"{origin} is not followed here: add its node as a peer")
+            return await _next_epoch(tx)
+
+        async with self._lock:
+            self._epoch = await self._database.run(work)
+        await self.reload_index()
+
+    async def release(self, origin: str, *, indices: Collection[int] | None = None) -> int:
+        """Let listings count that the valve kept dormant, all or those at `indices`; how many."""
+
+        async def work(tx: Transaction) -> tuple[list[int], bytes]:
+            waiting = await _waiting(tx, origin, indices)
+            await tx.valve.release(origin, waiting)
+            return waiting, await _next_epoch(tx)
+
+        async with self._lock:
+            released, self._epoch = await self._database.run(work)
+            for at in range(0, len(released), REFOLD):
+                async with self._database.reading() as tx:
+                    events = await tx.statements.events_at(origin, released[at : at + REFOLD])
+                    moved = await read_moved(tx, [(origin, event.sid) for event in events])
+                self._index.replace(moved.statements, moved.listings, moved.links)
+        return len(released)
+
+    # --- among several workers ---------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Take in what another worker has done: pages by their place, everything else by reading anew."""
+        async with self._database.reading() as tx:
+            epoch = await tx.meta.get(INDEX_EPOCH) or b"0"
+        if epoch != self._epoch:
+            self._epoch = epoch
+            await self.load()
+            await self.reload_index()
+        async with self._lock, self._database.reading() as tx:
+            for mirror in await tx.mirrors.all():
+                keyring = self._keyrings.get(mirror.origin)
+                if keyring is not None and keyring is not self._keyrings.own:
+                    await self._read_registry(tx, mirror, keyring)
+                    await self._catch_up(tx, mirror.origin)
+
+    async def reload_index(self) -> None:
+        """Read the whole index anew, beside the one in use; what is logged meanwhile is taken in before they change places."""
+        fresh = ListingIndex()
+        async with self._lock:
+            await fill_index(self._database, fresh)
+            behind = {origin: size for origin, size in self._index.positions.items() if size > fresh.positions.get(origin, 0)}
+            while behind:
+                for origin, size in behind.items():
+                    async with self._database.reading() as tx:
+                        moved = await moved_between(tx, origin, fresh.positions.get(origin, 0), size)
+                    fresh.replace(moved.statements, moved.listings, moved.links)
+                    fresh.positions[origin] = size
+                behind = {origin: size for origin, size in self._index.positions.items() if size > fresh.positions.get(origin, 0)}
+            self._index.become(fresh)
+
+    async def _catch_up(self, tx: Transaction, origin: str) -> None:
+        head, at = await tx.log.head(origin), self._index.positions.get(origin, 0)
+        if head is None or head.size <= at:
+            return
+        for moved in (
+            await moved_between(tx, origin, at, head.size),
+            await moved_by_members(tx, origin, before=self._faces.get(origin, {})),
+        ):
+            self._index.replace(moved.statements, moved.listings, moved.links)
+            self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
+        self._index.positions[origin] = head.size
+
+
+def _open_chunk(page: Sequence[Offered], leaves: Sequence[bytes], find_key: FindKey, from_relay: bool) -> list[Opened | None]:
+    found: list[Opened | None] = []
+    for offered, leaf in zip(page, leaves, strict=True):
+        if offered.entry is None:
+            found.append(None)
+        elif leaf_hash(offered.entry) != leaf:
+            raise Betrayed(f"entry {offered.index} does not hash to the leaf that its log signed: ask another source")
+        else:
+            found.append(open_entry(offered, find_key, from_relay=from_relay))
+    return found
+
+
+async def _waiting(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:
+    if indices is not None:
+        return sorted(await tx.valve.waiting(origin, indices))
+    waiting: list[int] = []
+    while rows := await tx.valve.page(origin, after=waiting[-1] if waiting else -1):
+        waiting += [row.index for row in rows]
+    return waiting
+
+
+async def _next_epoch(tx: Transaction) -> bytes:
+    epoch = b"%d" % (int(await tx.meta.get(INDEX_EPOCH) or b"0") + 1)
+    await tx.meta.set(INDEX_EPOCH, epoch)
+    return epoch

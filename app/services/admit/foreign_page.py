@@ -1,0 +1,223 @@
+"""One page of a peer's log, judged in log order and written in the open transaction: rows first, then what follows from them.
+
+What is written is the same whether the page comes in its turn or entry by entry years later (`supply`): rows by place, states by
+the fold, content under the lowest good index of a sid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.domain.errors import Refused, UnknownKid
+from app.domain.folding import Event, Key, OriginState, ShownState, State
+from app.domain.items import CheckedItems
+from app.domain.statement import Kind, Stub, understands
+from app.seal.keyring import Keyring
+from app.seal.keyrings import Keyrings
+from app.seal.registry_state import matters
+from app.services.admit.foreign_judge import Offered as _Offered
+from app.services.admit.foreign_judge import Opened, covered_items, is_relayed, judge, open_entry
+from app.services.admit.moving import Moved, read_moved
+from app.services.admit.projection import pointed_at, put_statements, with_fresh
+from app.services.admit.refold import Refolded, origin_state, refold
+from app.services.admit.rows import INERT, Logged, context_of, event_of, item_rows
+from app.services.admit.valve import let_in
+from app.storage.database import Transaction
+from app.storage.evidence import PoisonRow
+from app.storage.log import LogEntry
+from app.storage.mirrors import MirrorRow
+from app.storage.withheld import PARTS, STUB, WithheldRow
+
+NO_ITEMS = CheckedItems()
+OUT_OF_TIME = "time"
+"""Why an entry is reported that counts all the same: its log says that it was accepted before the one below it."""
+
+
+@dataclass(slots=True)
+class Page:
+    """What becomes of each entry. `keyring` is a registry that may be tried on; `control` is what was tried."""
+
+    mirror: MirrorRow
+    keyring: Keyring
+    from_relay: bool
+    now_ms: int
+    state: OriginState = field(init=False)
+    is_trial: bool = False
+    entries: list[LogEntry] = field(default_factory=list)
+    logged: list[Logged] = field(default_factory=list)
+    withheld: list[WithheldRow] = field(default_factory=list)
+    poison: list[PoisonRow] = field(default_factory=list)
+    control: list[tuple[int, Stub]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.state = origin_state(self.mirror)
+
+    @property
+    def origin(self) -> str:
+        """Whose page it is."""
+        return self.mirror.origin
+
+    def withhold(self, index: int, what: str = STUB) -> None:
+        """Note what did not come."""
+        self.withheld.append(WithheldRow(self.origin, index, what, self.now_ms))
+
+    def take(self, opened: Opened, offered: _Offered, leaf: bytes) -> None:
+        """Judge one entry, the next in log order."""
+        if opened.fault == UnknownKid.slug:  # the statement that brings its key may stand in front of it in this very page
+            opened = open_entry(offered, self.keyring.public_key, from_relay=self.from_relay)
+        stub = opened.stub
+        if self.from_relay and stub is not None and not is_relayed(stub.label):
+            self.withhold(opened.index)
+            return
+        if opened.sid is not None:
+            self.entries.append(LogEntry(self.origin, opened.index, opened.sid, opened.entry, leaf))
+        if stub is None:
+            self.accuse(opened, opened.fault or "malformed")
+        else:
+            self._take_stub(opened, stub)
+
+    def _take_stub(self, opened: Opened, stub: Stub) -> None:
+        fault = judge(stub, self.keyring, index=opened.index, accepted_ms=opened.accepted_ms)
+        if fault is not None:
+            event = event_of(stub, self.origin, opened.index, bad=True)
+            self.logged.append(Logged(stub, event, opened.accepted_ms, (), NO_ITEMS, INERT))
+            self.accuse(opened, fault)
+            return
+        items, parts_fault = opened.items, opened.parts_fault
+        try:
+            items = covered_items(stub, items, self.keyring, index=opened.index)
+        except Refused as error:
+            items, parts_fault = NO_ITEMS, error.slug
+        event = event_of(stub, self.origin, opened.index)
+        state = first_state(event, self.state, self.keyring)
+        self.logged.append(Logged(stub, event, opened.accepted_ms, opened.disclosures, items, state))
+        if parts_fault is not None:
+            self.accuse(opened, parts_fault)
+        if opened.is_missing:
+            self.withhold(opened.index, PARTS)
+        self.learn(opened.index, stub)
+
+    def learn(self, index: int, stub: Stub) -> None:
+        """A control statement counts for what stands above it; past a fork, and past the end of the log, it waits."""
+        if not matters(stub) or not understands(stub) or index >= registry_end(self.state):
+            return
+        if not self.is_trial:
+            self.keyring, self.is_trial = self.keyring.copy(), True
+        self.keyring.apply(index, stub)
+        self.control.append((index, stub))
+
+    def check_order(self, highest: int) -> int:
+        """Report what the log says it accepted before the entry below it; the highest time so far. It counts all the same."""
+        for one in self.logged:
+            if one.accepted_ms < highest:
+                self.poison.append(PoisonRow(self.origin, one.event.index, OUT_OF_TIME, None, self.now_ms))
+            highest = max(highest, one.accepted_ms)
+        return highest
+
+    def accuse(self, opened: Opened, reason: str) -> None:
+        """Keep what is wrong with an entry, and its bytes."""
+        self.poison.append(PoisonRow(self.origin, opened.index, reason, opened.entry, self.now_ms))
+
+
+def registry_end(state: OriginState) -> int:
+    """Up to where control statements of a log count."""
+    return state.size if state.common is None else state.common
+
+
+def first_state(event: Event, state: OriginState, keyring: Keyring) -> ShownState:
+    """What the fold says of a good listing that nothing points at, under a key that nobody revoked; a guess for every other kind."""
+    if event.index >= state.size:
+        return INERT
+    is_past = state.common is not None and event.index >= state.common
+    waits = event.kind in keyring.needs2_at(event.index)
+    return ShownState(State.WAITING if waits else State.ACTIVE, contested=is_past)
+
+
+def is_plain(event: Event) -> bool:
+    """Whether `first_state` is sure, if nothing points at it and its key was never revoked."""
+    return (
+        event.kind == Kind.LISTING
+        and not (event.targets or event.bad or event.must)
+        and "core" in event.parts
+        and event.expires_at is not None
+    )
+
+
+# --- writing -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a page did to storage, for whoever moves the index after the commit."""
+
+    moved: Moved
+    refolded: Refolded
+    dormant: frozenset[int]
+
+
+async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: Sequence[Logged] = ()) -> Written:
+    """Write a page and what follows from it; the caller swaps the head. `keyrings`: those of all logs, this one's as the page left it.
+
+    `late`: statements that stand already and whose parts, just written, brought these items.
+    """
+    await tx.log.append(page.entries)
+    again = await _content_once(tx, page)
+    await put_statements(tx, page.logged, freezes=False)
+    await _put_late(tx, late)
+    await tx.withheld.put_many(page.withheld)
+    await tx.evidence.put_poison(page.poison)
+    events = [one.event for one in page.logged]
+    moving = [event for event in events if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
+    also = again | {(page.origin, one.event.sid) for one in late} | await _unsure(tx, page.origin, events)
+    refolded = await refold(tx, moving, keyrings=keyrings, also=also)
+    listings = [_as_folded(one, refolded) for one in (*page.logged, *late) if one.stub.kind == Kind.LISTING]
+    dormant = await let_in(tx, page.mirror, listings, now_ms=page.now_ms)
+    await tx.registry.refresh(page.origin, events)
+    moved = await read_moved(tx, refolded.states)
+    hidden = dormant if not page.mirror.quarantined else {one.event.index for one in listings}
+    plain = [one for one in listings if (page.origin, one.stub.sid) not in refolded.states and one.event.index not in hidden]
+    return Written(with_fresh(moved, plain, keyrings), refolded, dormant)
+
+
+async def _put_late(tx: Transaction, late: Sequence[Logged]) -> None:
+    await tx.subjects.put_items([row for one in late for row in item_rows(one)])
+    contexts = {(one.event.origin, one.event.index): context_of(one) for one in late}
+    await tx.statements.set_contexts({place: context for place, context in contexts.items() if context is not None})
+
+
+def _as_folded(one: Logged, refolded: Refolded) -> Logged:
+    state = refolded.states.get((one.event.origin, one.event.sid))
+    return one if state is None else replace(one, state=state)
+
+
+async def _unsure(tx: Transaction, origin: str, events: Sequence[Event]) -> set[Key]:
+    """Which of these statements must be folded before their state is known."""
+    revoked = {event.kid_target for event in await tx.statements.control_statements(origin, [Kind.KEY_REVOKE])}
+    unsure = {(origin, event.sid) for event in events if not is_plain(event) or event.kid in revoked}
+    return unsure | await pointed_at(tx, events)
+
+
+async def _content_once(tx: Transaction, page: Page) -> set[Key]:
+    """A sid at two indices counts at the lower good one: content is kept there alone. The sids that stand more than once."""
+    good = [one for one in page.logged if not one.event.bad]
+    lowest: dict[str, int] = {}
+    for event in await tx.statements.events(page.origin, [one.event.sid for one in page.logged]):
+        if not event.bad:
+            lowest[event.sid] = min(event.index, lowest.get(event.sid, event.index))
+    again = {(page.origin, sid) for sid in lowest}
+    taken_over = [one.event.sid for one in good if one.event.index < lowest.get(one.event.sid, -1)]
+    await tx.subjects.erase_items(page.origin, taken_over)
+    for number, one in enumerate(page.logged):
+        if one.event.bad:
+            continue
+        first = lowest.setdefault(one.event.sid, one.event.index)
+        if first < one.event.index:
+            page.logged[number] = replace(one, items=NO_ITEMS)
+            again.add((page.origin, one.event.sid))
+    return again | {(page.origin, sid) for sid in _repeated(one.event.sid for one in page.logged)}
+
+
+def _repeated(sids: Iterable[str]) -> Collection[str]:
+    seen: set[str] = set()
+    return [sid for sid in sids if sid in seen or seen.add(sid)]  # type: ignore[func-returns-value]
