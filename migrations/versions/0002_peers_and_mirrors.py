@@ -31,7 +31,7 @@ def _bytes(name: str, *, null: bool = False) -> sa.Column[bytes]:
 
 
 def upgrade() -> None:
-    """New tables only: the release before runs on what this leaves, once it knows the revision."""
+    """New tables only: nothing that the release before reads or writes is touched."""
     _whom_we_follow()
     _what_we_found()
     _what_does_not_count()
