@@ -6,8 +6,7 @@ Only what is looked up becomes a column; the item itself stays whole, as JSON by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import orjson
 
@@ -20,16 +19,15 @@ LINK = "link"
 _FOR_EVER_S = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item that can be looked up.
+class ItemRow(NamedTuple):
+    """One item that can be looked up; its first six are the columns of `item`.
 
     `number`: the n of `core.n`. `subject`: the item's id, or where a link starts. `other`: where a link ends. `words`: what an
     entity is found by. `until_s`: when a freeze request ends. `item`: canonical JSON; empty for a freeze request.
     """
 
     origin: str
-    index: int
+    index: int  # type: ignore[assignment]  # it hides tuple.index, which nobody asks of a row
     number: int
     subject: str
     type: str
@@ -39,10 +37,10 @@ class ItemRow:
     until_s: int = 0
 
     @classmethod
-    def of(cls, origin: str, index: int, number: int, value: Mapping[str, JsonValue]) -> Self:
-        """An item of a listing (wallet, indicator, entity, link) that the gate has checked."""
+    def of(cls, origin: str, index: int, number: int, value: Mapping[str, JsonValue], *, body: bytes | None = None) -> Self:
+        """An item of a listing (wallet, indicator, entity, link) that the gate has checked; `body`: the same as JSON, if it is at hand."""
         kind = str(value["type"])
-        body = orjson.dumps(value)
+        body = orjson.dumps(value) if body is None else body
         if kind == LINK:
             return cls(origin, index, number, str(value["from"]), kind, body, other=str(value["to"]))
         words = tuple(sorted(set(_words(value)))) if kind == "entity" else ()

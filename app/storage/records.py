@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.domain.folding import Event, ShownState, State
 from app.domain.labels import Label
@@ -27,12 +28,11 @@ class StatementRow:
     state: ShownState = ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class PartRow:
-    """One disclosure: `number` is its place on the wire, `name` is `<part>.<n>`; `disclosure` None: erased."""
+class PartRow(NamedTuple):
+    """One disclosure, as the columns of `part`: `number` is its place on the wire, `name` is `<part>.<n>`; `disclosure` None: erased."""
 
     origin: str
-    index: int
+    index: int  # type: ignore[assignment]  # it hides tuple.index, which nobody asks of a row
     number: int
     part: str
     name: str

@@ -78,7 +78,7 @@ class SubjectShelf:
             elif r.type == FREEZE:
                 freezes.append((r.origin, r.index, r.subject, r.until_s))
             else:
-                items.append((r.origin, r.index, r.number, r.subject, r.type, r.item))
+                items.append(r[:6])
                 if r.words:
                     words += [(word, r.subject, r.origin, r.index) for word in r.words]
         if items:

@@ -213,7 +213,7 @@ async def test_erasing_a_part_deletes_value_and_salt_and_leaves_a_tombstone(data
         assert await tx.statements.erase_parts(ORIGIN, [one.sid], ["core", "pii"]) == 0
         assert await tx.statements.erase_parts(ORIGIN, [], ["core"]) == 0
         kept = [*await tx.statements.parts_of(ORIGIN, [0, 1]), *await tx.statements.parts_of(FAR, [0])]
-    expected = [replace(p, disclosure=None) if p in parts[:2] else p for p in parts]
+    expected = [p._replace(disclosure=None) if p in parts[:2] else p for p in parts]
     assert kept == expected
     assert [p.is_erased for p in kept[:3]] == [True, True, False]
 
