@@ -5,6 +5,7 @@ Only the noun that is asked for is imported: a short command stays short.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -45,6 +46,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "restore": ("backup", "restore"),
     "freeze": ("freeze", "freeze"),
 }
+
+_DASHED = re.compile(r"-[0-9A-Za-z_-]{42}")
 
 
 def build(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
@@ -90,7 +93,7 @@ def run(words: list[str]) -> int:
     as_json = "--json" in words
     try:
         program = build([words[0]]) if words and words[0] in COMMANDS else build()
-        result = program(words, prog_name="cordon", standalone_mode=False)
+        result = program(sids_last(words), prog_name="cordon", standalone_mode=False)
     except CordonError as error:
         return console.report_error(error, as_json=as_json)
     except console.UsageFault as error:
@@ -108,6 +111,13 @@ def run(words: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 — the edge: whatever is left is our fault, and must not be a traceback
         return _foreign(error, as_json=as_json)
     return result if isinstance(result, int) else console.DONE
+
+
+def sids_last(words: Sequence[str]) -> list[str]:
+    """The words with every sid that begins with a dash behind `--`: one sid in 64 would be taken for options."""
+    if "--" in words or not any(_DASHED.fullmatch(word) for word in words):
+        return list(words)
+    return [*(word for word in words if not _DASHED.fullmatch(word)), "--", *(word for word in words if _DASHED.fullmatch(word))]
 
 
 def _usage(error: TyperException, *, as_json: bool) -> int:
