@@ -17,13 +17,16 @@ unexport PYTHONHOME PYTHONPATH
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test quick lint format types imports openapi bench lock demo-reset image setup clean
+.PHONY: help run federation test quick lint format types imports openapi bench lock demo-reset image setup clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMPS)/runtime  ## set up what is missing, then a demonstration node on http://127.0.0.1:8000 (data in var/demo, kept)
 	@exec $(VENV)/bin/cordon demo --serve
+
+federation: $(STAMPS)/runtime  ## three jurisdictions on ports 8101 to 8103 that follow each other (data in var/federation, kept)
+	@exec $(VENV)/bin/cordon demo --federation
 
 test: $(STAMPS)/dev  ## set up what is missing, then the whole suite, on SQLite and PostgreSQL
 	@$(PY) -m pytest
@@ -58,9 +61,9 @@ lock: $(STAMPS)/lock  ## pin requirements/*.in anew, with hashes and without add
 	    --no-emit-find-links --strip-extras --output-file=requirements/$$set.txt requirements/$$set.in || exit 1; \
 	done
 
-demo-reset: $(STAMPS)/runtime  ## throw the demonstration's data away
-	@rm -rf var/demo
-	@echo "var/demo is gone; 'make run' makes it anew"
+demo-reset: $(STAMPS)/runtime  ## throw the demonstrations' data away
+	@rm -rf var/demo var/federation
+	@echo "var/demo and var/federation are gone; 'make run' and 'make federation' make them anew"
 
 image:  ## the container image cordon:latest
 	docker build --tag cordon:latest .
