@@ -14,10 +14,11 @@ payload `bad_json`, `schema`. What the claims say is for others to judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256, sha512
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from jose import backends, jws
@@ -25,8 +26,11 @@ from jose.backends.base import Key
 from jose.backends.cryptography_backend import CryptographyECKey
 
 from ..domain.canonical import JsonValue, b64u_decode, b64u_encode, read_json, write_json
-from ..domain.errors import BadHeader, BadSignature, Malformed, Schema, TooLarge, UnknownKid
+from ..domain.errors import BadHeader, BadSignature, CordonError, Malformed, Refused, Schema, TooLarge, UnknownKid
 from ..domain.registry import owner_of_kid, read_jwk
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ALGORITHM = "ES256"
 MAX_TOKEN_BYTES = 60_000
@@ -165,6 +169,34 @@ def open_token(token: str | bytes, *, typ: str, find_key: FindKey, max_bytes: in
 
     Raises TooLarge, Malformed, BadJson, BadHeader, UnknownKid, BadSignature, BadJson, Schema.
     """
+    return _read_claims(_verify(_fence(token, typ, find_key, max_bytes)))
+
+
+def open_tokens(
+    tokens: Sequence[str | bytes], *, typ: str, find_key: FindKey, max_bytes: int = MAX_TOKEN_BYTES
+) -> list[Token | CordonError]:
+    """`open_token` of each, or what that would raise.
+
+    All signatures in one loop: one after the other, with the tables of the curve at hand, they take two thirds of the time
+    that they take between other work (ADR 0008).
+    """
+    fenced = [_or_refusal(_fence, token, typ, find_key, max_bytes) for token in tokens]
+    verified = [one if isinstance(one, CordonError) else _or_refusal(_verify, one) for one in fenced]
+    return [one if isinstance(one, CordonError) else _or_refusal(_read_claims, one) for one in verified]
+
+
+class _Fenced(NamedTuple):
+    """A token that may go to the library: its form is checked, its key known, nothing in it is believed yet."""
+
+    text: str
+    body: bytes
+    kid: str
+    key: PublicKey
+    payload: bytes
+    signature: bytes
+
+
+def _fence(token: str | bytes, typ: str, find_key: FindKey, max_bytes: int) -> _Fenced:
     text, (header, body, signature) = _split(token, max_bytes)
     for segment in (header, body, signature):
         if not segment:
@@ -174,12 +206,31 @@ def open_token(token: str | bytes, *, typ: str, find_key: FindKey, max_bytes: in
     key = find_key(kid)
     if key is None:
         raise UnknownKid("no key of this kid is registered here: ask the registrar, or check the spelling")
-    _verify(text, signature_bytes, key)
-    claims = read_json(payload)
+    return _Fenced(text, text[: -len(signature) - 1].encode("ascii"), kid, key, payload, signature_bytes)
+
+
+def _verify(fenced: _Fenced) -> _Fenced:
+    if len(fenced.signature) != 64:
+        raise BadSignature("an ES256 signature is 64 bytes, r and s, never DER")
+    # The key object of python-jose, not `jws.verify`: that would read the header again, and by its own rules (§2.2).
+    if not fenced.key._key.verify(fenced.body, fenced.signature):  # noqa: SLF001 - the fence owns its keys
+        raise BadSignature("the signature does not verify under the registered key: sign exactly the bytes you send")
+    return fenced
+
+
+def _read_claims(verified: _Fenced) -> Token:
+    claims = read_json(verified.payload)
     if not isinstance(claims, dict):
         raise Schema("the payload of a token is a JSON object")
-    sid = b64u_encode(sha256(text[: -len(signature) - 1].encode("ascii")).digest())
-    return Token(kid=kid, payload=payload, claims=claims, sid=sid, jws=text)
+    sid = b64u_encode(sha256(verified.body).digest())
+    return Token(kid=verified.kid, payload=verified.payload, claims=claims, sid=sid, jws=verified.text)
+
+
+def _or_refusal(step: Callable[P, T], *args: P.args, **named: P.kwargs) -> T | CordonError:
+    try:
+        return step(*args, **named)
+    except Refused as error:
+        return error
 
 
 def read_kid(token: str | bytes, *, typ: str, max_bytes: int = MAX_TOKEN_BYTES) -> str:
@@ -218,12 +269,3 @@ def _read_header(data: bytes, typ: str) -> str:
 def _read_cached(segment: str, typ: str) -> str:
     # One key signs many statements under one and the same header; faults are raised, and so never cached.
     return _read_header(b64u_decode(segment), typ)
-
-
-def _verify(text: str, signature: bytes, key: PublicKey) -> None:
-    if len(signature) != 64:
-        raise BadSignature("an ES256 signature is 64 bytes, r and s, never DER")
-    body = text.rpartition(".")[0].encode("ascii")
-    # The key object of python-jose, not `jws.verify`: that would read the header again, and by its own rules (§2.2).
-    if not key._key.verify(body, signature):  # noqa: SLF001 - the fence owns its keys
-        raise BadSignature("the signature does not verify under the registered key: sign exactly the bytes you send")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable, UnknownKid
@@ -41,6 +41,7 @@ LEASE_MS = 5_000
 LEASE_RETRY_S = 0.01
 ATTEMPTS = 4
 PAUSE_S = 0.02
+PORTION, PORTION_CHARS = 16, 64 * 1024
 # Statements after which the registry may read differently: they end a batch, so that what follows is judged by it.
 _ENDS_BATCH = CONTROL_KINDS | {Kind.APPROVE, Kind.REAFFIRM}
 
@@ -68,8 +69,19 @@ class _Waiting:
     wire: str
     prepared: Prepared | None
     answer: asyncio.Future[Result]
-    fault: Refused | None = None
+    fault: CordonError | None = None
     attempts: int = 0
+
+
+def _portions(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    """What is prepared between two moments for others: a few statements, and fewer large ones."""
+    start = size = 0
+    for number, one in enumerate(waiting):
+        if number - start == PORTION or (number > start and size + len(one.wire) > PORTION_CHARS):
+            yield waiting[start:number]
+            start, size = number, 0
+        size += len(one.wire)
+    yield waiting[start:]
 
 
 class Gate:
@@ -182,21 +194,20 @@ class Gate:
             return [_stopping() for _ in wires]
         here = asyncio.get_running_loop()
         waiting = [_Waiting(wire, None, here.create_future()) for wire in wires]
-        for number, one in enumerate(waiting):
-            self._prepare(one)
-            if number % 16 == 15:
+        for portion in _portions(waiting):
+            self._prepare(portion)
+            if len(portion) < len(waiting):
                 await asyncio.sleep(0)  # a long batch must not keep lookups waiting
         self._queue.extend(one for one in waiting if not one.answer.done())
         self._wake.set()
         return list(await asyncio.gather(*(one.answer for one in waiting)))
 
-    def _prepare(self, one: _Waiting) -> None:
-        try:
-            one.prepared = self._judge.prepare(one.wire)
-        except UnknownKid:
-            return  # the member statement that brings its key may stand in front of it: judged in its turn
-        except Refused as error:
-            self._tell(one, error)
+    def _prepare(self, portion: Sequence[_Waiting]) -> None:
+        for one, found in zip(portion, self._judge.prepare_all([one.wire for one in portion]), strict=True):
+            if isinstance(found, Prepared):
+                one.prepared = found
+            elif not isinstance(found, UnknownKid):  # the member statement that brings its key may stand in front: judged in its turn
+                self._tell(one, found)
 
     def _tell(self, one: _Waiting, result: Result) -> None:
         self.outcomes[result.slug if isinstance(result, CordonError) else str(result.status)] += 1
@@ -262,8 +273,7 @@ class Gate:
             now_ms = self._clock()
             behind, renamed = await self._behind(tx), list[Moved]()
             batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
-            for one in waiting:
-                self._refresh(one)
+            self._refresh(waiting)
             facts = await gather_facts(tx, self.origin, [w.prepared for w in waiting if w.prepared], now_ms=now_ms)
             for number, one in enumerate(waiting):
                 verdicts.append((one, one.fault or await self._verdict(tx, one, batch, facts)))
@@ -324,18 +334,14 @@ class Gate:
             self._faces = moved.faces or self._faces
         self._index.positions[self.origin] = self._log.size
 
-    def _refresh(self, one: _Waiting) -> None:
+    def _refresh(self, waiting: Sequence[_Waiting]) -> None:
         """Prepare what could not be prepared before, or was before the registry changed.
 
         A refusal is kept until its turn: the member statement that brings the key may stand in front of it in this very batch.
         """
-        if one.prepared is not None and not self._judge.is_stale(one.prepared):
-            return
-        one.prepared, one.fault = None, None
-        try:
-            one.prepared = self._judge.prepare(one.wire)
-        except Refused as error:
-            one.fault = error
+        stale = [one for one in waiting if one.prepared is None or self._judge.is_stale(one.prepared)]
+        for one, found in zip(stale, self._judge.prepare_all([one.wire for one in stale]), strict=True):
+            one.prepared, one.fault = (found, None) if isinstance(found, Prepared) else (None, found)
 
     async def _verdict(self, tx: Transaction, one: _Waiting, batch: Batch, facts: Facts) -> Result | Known:
         """Judge one statement and put it where it belongs: the batch, the shelf of held ones, or back."""

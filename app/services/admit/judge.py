@@ -6,7 +6,7 @@ it stands in the open transaction. What `prepare` found wrong is kept with its p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import CordonError, EdgeNotAuthorised, JtiConflict, KeyNotValid, Quota, Refused, ScopeDenied, UnknownKid
@@ -26,7 +26,7 @@ from app.domain.statement import (
     read_stub,
 )
 from app.seal.disclosure import read_disclosures, split_wire
-from app.seal.jws import open_token
+from app.seal.jws import Token, open_tokens
 from app.seal.keyring import Keyring
 from app.services.admit.facts import Facts, Known
 from app.services.admit.outcome import HeldReason
@@ -54,6 +54,49 @@ class ToHold:
     reason: HeldReason
 
 
+@dataclass(slots=True)
+class _Draft:
+    """A statement on its way to being prepared; the first `fault` ends it. `is_late`: its stub was good."""
+
+    wire: str
+    jws: str = ""
+    texts: tuple[str, ...] = ()
+    token: Token | None = None
+    stub: Stub | None = None
+    member: Member | None = None
+    disclosures: tuple[Disclosure, ...] = ()
+    items: CheckedItems | None = None
+    fault: CordonError | None = None
+    is_late: bool = False
+
+    def outcome(self, version: int) -> Prepared | CordonError:
+        """What `prepare_all` answers."""
+        if self.token is None:
+            assert self.fault is not None
+            return self.fault
+        early, late = (None, self.fault) if self.is_late else (self.fault, None)
+        return Prepared(self.wire, self.token, self.stub, self.disclosures, self.items, early, late, version)
+
+
+def _take(drafts: Sequence[_Draft], step: Callable[[_Draft], None]) -> None:
+    """One step of all that stand."""
+    for one in drafts:
+        if one.fault is None:
+            try:
+                step(one)
+            except Refused as error:
+                one.fault = error
+
+
+def _split(one: _Draft) -> None:
+    one.jws, one.texts = split_wire(one.wire)
+
+
+def _disclose(one: _Draft) -> None:
+    assert one.stub is not None
+    one.disclosures = read_disclosures(one.stub, one.texts, home=True)
+
+
 class Judge:
     """The rules of one home log. `protected` says whether local policy guards an id."""
 
@@ -66,30 +109,51 @@ class Judge:
 
     def prepare(self, wire: str) -> Prepared:
         """Split, verify, read. Raises what the fence refuses (protocol §2.4); everything later is kept for its turn."""
-        jws, texts = split_wire(wire)
-        token = open_token(jws, typ=TYP, find_key=self._keyring.public_key)
+        (prepared,) = self.prepare_all([wire])
+        if isinstance(prepared, CordonError):
+            raise prepared
+        return prepared
+
+    def prepare_all(self, wires: Sequence[str]) -> list[Prepared | CordonError]:
+        """`prepare` of each, or what that would raise.
+
+        Step by step over all of them, not one after the other: with the code and the tables of a step at hand sixteen statements
+        of one wallet take two thirds of the time (ADR 0008).
+        """
         version = self._keyring.version
-        stub: Stub | None = None
-        try:
-            stub = read_stub(token.claims, kid=token.kid, sid=token.sid)
-            check_origin(stub, self._origin)
-        except Refused as error:
-            return Prepared(wire, token, stub, (), None, error, None, version)
-        disclosures: tuple[Disclosure, ...] = ()
-        items: CheckedItems | None = None
-        late: CordonError | None = None
-        try:
-            member = self._member(stub)
-            if stub.issuer == self._node:
-                self._check_node(stub)
+        drafts = [_Draft(wire) for wire in wires]
+        _take(drafts, _split)
+        whole = [one for one in drafts if one.fault is None]
+        tokens = open_tokens([one.jws for one in whole], typ=TYP, find_key=self._keyring.public_key)
+        for one, token in zip(whole, tokens, strict=True):
+            if isinstance(token, CordonError):
+                one.fault = token
             else:
-                check_mandate_kind(stub, member)
-            disclosures = read_disclosures(stub, texts, home=True)
-            items = check_items(stub, disclosures, member=member, policy=self._keyring.policy_at())
-            check_categories(items, member)
-        except Refused as error:
-            late = error
-        return Prepared(wire, token, stub, disclosures, items, None, late, version)
+                one.token = token
+        _take(drafts, self._read_stub)
+        for one in drafts:
+            one.is_late = one.fault is None
+        for step in (self._find_mandate, _disclose, self._check_items):
+            _take(drafts, step)
+        return [one.outcome(version) for one in drafts]
+
+    def _read_stub(self, one: _Draft) -> None:
+        assert one.token is not None
+        one.stub = read_stub(one.token.claims, kid=one.token.kid, sid=one.token.sid)
+        check_origin(one.stub, self._origin)
+
+    def _find_mandate(self, one: _Draft) -> None:
+        assert one.stub is not None
+        one.member = self._member(one.stub)
+        if one.stub.issuer == self._node:
+            self._check_node(one.stub)
+        else:
+            check_mandate_kind(one.stub, one.member)
+
+    def _check_items(self, one: _Draft) -> None:
+        assert one.stub is not None
+        one.items = check_items(one.stub, one.disclosures, member=one.member, policy=self._keyring.policy_at())
+        check_categories(one.items, one.member)
 
     def is_stale(self, prepared: Prepared) -> bool:
         """Whether the registry has changed since it was prepared."""
