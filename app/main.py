@@ -5,34 +5,49 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import configure_logs, install, operations_app
+from app.api import Federated, configure_logs, install, operations_app
 from app.domain.answer import Moment
+from app.index.heads import HeadBoard
 from app.index.listings import ListingIndex
+from app.index.sources import SourceBoard
+from app.sdk.outbound import Transport, make_client
+from app.sdk.peer import PeerClient
+from app.seal.bearer import sign_request
 from app.seal.jws import assert_backend
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
+from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
+from app.services.admit.foreign import ForeignGate
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
-from app.services.enroll import heartbeat_key, log_keys, read_node_file, read_note_seed, read_root_documents
+from app.services.enroll import heartbeat_key, log_keys, read_key, read_node_file, read_note_seed, read_root_documents, witness_key
+from app.services.federation import Federation, Parts
+from app.services.follow import FollowRules
 from app.services.guard import Guards
+from app.services.monitor import NodeVoice
 from app.services.node import Identity, Node
+from app.services.peer_tokens import PeerTokens
 from app.services.publish import Publisher
 from app.services.recognise import Recognition
 from app.services.screen import Screening
+from app.services.trust import Trust
 from app.settings import Settings, load
 from app.storage.anchor import AnchorFile
 from app.storage.database import Database
 from app.storage.keyfiles import DataDirLock
+from app.storage.peers import PeerRow
 
 HOUR_MS = 3_600_000
 
@@ -42,7 +57,7 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
+def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wires | None = None) -> Node:
     """Put a node together from what `cordon init` left in its data directory; `start` it before use."""
     assert_backend()
     written = read_node_file(settings.data_dir)
@@ -57,6 +72,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
     documents = tuple(_own_documents(settings.data_dir))
     database = Database(settings.resolved_database_url)
     keyring = Keyring(identity.origin, documents)
+    keyrings = Keyrings(keyring)
     index = ListingIndex()
     guard_file = Path(settings.protected_file) if settings.protected_file else None
     guards = Guards(database, index, own_origin=identity.origin, file=guard_file)
@@ -73,7 +89,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
         database=database,
         own_log=own_log,
         jurisdiction=identity.jurisdiction,
-        keyrings=Keyrings(keyring),
+        keyrings=keyrings,
         index=index,
         protected=guards.protects,
         clock=clock,
@@ -84,6 +100,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
             shares_database=shares_database,
         ),
     )
+    sources = SourceBoard()
     moment = Moments(settings, identity.origin, keyring, guards, clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
@@ -105,15 +122,97 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Node:
         clock=clock,
         shares_database=shares_database,
         loops=[],
+        federation=_federation(settings, identity, Floor(database, keyrings, index, gate, own_log, sources, clock), wires or Wires())
+        if settings.federation
+        else None,
     )
 
 
-def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """How a node reaches its peers: by sockets, or (in a simulation) through `transport`, and then only when told."""
+
+    transport: Transport | None = None
+    by_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the peer half stands on."""
+
+    database: Database
+    keyrings: Keyrings
+    index: ListingIndex
+    gate: Gate
+    own_log: OwnLog
+    sources: SourceBoard
+    clock: Callable[[], int]
+
+
+def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wires) -> Federation:
+    """The peer half of a node."""
+    clock = floor.clock
+    key = read_key(settings.keys_dir / "node.jwk")
+    http = make_client(settings.allow_loopback, wires.transport)
+
+    def connect(row: PeerRow) -> PeerClient:
+        def sign(method: str, url: str, body: bytes) -> str:
+            return sign_request(
+                key,
+                node=identity.node_id,
+                audience=row.node,
+                method=method,
+                url=url,
+                body=body,
+                now=clock() // 1000,
+                jti=secrets.token_urlsafe(16),
+            )
+
+        return PeerClient(row.url, http, sign, lambda: clock() / 1000)
+
+    return Federation(
+        Parts(
+            database=floor.database,
+            keyrings=floor.keyrings,
+            foreign=ForeignGate(database=floor.database, keyrings=floor.keyrings, index=floor.index, clock=clock),
+            gate=floor.gate,
+            own_log=floor.own_log,
+            heads=HeadBoard(),
+            sources=floor.sources,
+            voice=NodeVoice(identity.node_id, identity.origin, key, _witness(settings)),
+            trust=Trust(
+                floor.database,
+                own_jurisdiction=identity.jurisdiction,
+                connect=lambda url: PeerClient(url, http, None, lambda: clock() / 1000),
+                clock=clock,
+            ),
+            clock=clock,
+            connect=connect,
+            close=http.aclose,
+            rules=FollowRules(
+                poll_s=settings.peer_poll_s,
+                backoff_max_s=settings.peer_backoff_max_s,
+                worker=f"{os.getpid()}-{time.monotonic_ns():x}",
+                shares_database=settings.workers > 1,
+            ),
+            by_hand=wires.by_hand,
+        )
+    )
+
+
+def _witness(settings: Settings) -> NoteKey | None:
+    """The witness key; None for a data directory of a release that made none."""
+    if not (settings.keys_dir / "witness.key").is_file():
+        return None
+    return witness_key(read_node_file(settings.data_dir), read_note_seed(settings.data_dir, "witness"))
+
+
+def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms, wires: Wires | None = None) -> FastAPI:
     """The application; its lifespan starts the node and stops it. One process holds a data directory (several workers: their parent)."""
     chosen = settings or load()
     if settings is None:
         configure_logs(chosen.log_level)  # a server that builds the application itself: a container, a worker
-    node = build(chosen, clock=clock)
+    node = build(chosen, clock=clock, wires=wires)
     lock = DataDirLock(chosen.data_dir)
 
     @asynccontextmanager
@@ -139,8 +238,24 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # a span would hold the path, and the path an address
     )
-    install(app, node, chosen)
+    install(app, node, chosen, federated=_federated(node))
     return app
+
+
+def _federated(node: Node) -> Federated | None:
+    """What the HTTP floor of a federating node needs beside the node itself."""
+    federation = node.federation
+    if federation is None:
+        return None
+    tokens = PeerTokens(
+        node.database,
+        node.keyring,
+        node_id=node.identity.node_id,
+        find_key=federation.find_key,
+        public_url=node.identity.public_url,
+        clock=node.clock,
+    )
+    return Federated(federation, federation.heads, tokens)
 
 
 def settle_memory() -> None:

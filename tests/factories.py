@@ -231,12 +231,19 @@ class Town:
 
     @classmethod
     def found(
-        cls, data_dir: Path, *, code: str = "de", clock: Callable[[], int] | None = None, registrar_keys: int = 2, **settings: Any
+        cls,
+        data_dir: Path,
+        *,
+        code: str = "de",
+        clock: Callable[[], int] | None = None,
+        registrar_keys: int = 2,
+        public_url: str = "http://127.0.0.1:8000",
+        **settings: Any,
     ) -> Town:
         """Found it; keys come from a fixed seed."""
         ticking = clock or Clock()
         node = f"{code}.example"
-        founding = Founding(code, node, code.upper(), "http://127.0.0.1:8000", registrar_keys=registrar_keys, seed=SEED)
+        founding = Founding(code, node, code.upper(), public_url, registrar_keys=registrar_keys, seed=SEED)
         data_dir.mkdir(parents=True, exist_ok=True)
         found(data_dir, founding, now=ticking() // 1000)
         return cls.at(data_dir, code=code, clock=ticking, **settings)

@@ -15,6 +15,7 @@ from app.seal.roots import RootDocument
 from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries, fill_index
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
+from app.services.federation import Federation
 from app.services.guard import Guards
 from app.services.publish import Publisher
 from app.services.recognise import Recognition
@@ -65,13 +66,20 @@ class Node:
     clock: Callable[[], int]
     shares_database: bool
     loops: list[asyncio.Task[None]]
+    federation: Federation | None = None
+    """The peer half, of a node with federation on."""
 
     async def start(self) -> None:
         """Check the schema, load guards and index, open the gate, start the loops."""
         await self.database.check_schema()
         await self.guards.load()
         await fill_index(self.database, self.index)
-        await self.gate.start()
+        if self.federation is not None:
+            await self.federation.load()
+            await self.gate.start(before_signing=self.federation.self_anchor)
+            self.federation.start()
+        else:
+            await self.gate.start()
         await self._obey_brake()
         self._every(BRAKE_S, self._obey_brake)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
@@ -89,6 +97,8 @@ class Node:
                 loop.cancel()
             _, waiting = await asyncio.wait(waiting, timeout=1.0)
         self.loops.clear()
+        if self.federation is not None:
+            await self.federation.stop()
         await self.gate.stop()
         await self.database.close()
 

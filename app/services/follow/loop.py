@@ -1,0 +1,246 @@
+"""One loop a peer: live by long-poll, safe by poll, patient when the peer fails (protocol §3.7-3.8, trust-and-ops §0.11, F-15 … F-19).
+
+A bulkhead: the loop has its own connections and deadlines, so a peer that drips, lies or is silent costs itself alone. Pauses grow to
+at most `backoff_max_s` with jitter, `Retry-After` is obeyed, and what pulls is this node: after any outage it catches up by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from app.domain.errors import Betrayed, CordonError, InvalidProof, Refused, Unavailable
+from app.sdk.chain import RootChain, fetch_chain, latest_version
+from app.sdk.peer import PeerClient
+from app.sdk.via import Via
+from app.seal.keyring import Keyring
+from app.seal.keyrings import Keyrings
+from app.seal.roots import RootDocument
+from app.services.follow.mirroring import Mirroring
+from app.storage.database import Database, Transaction
+from app.storage.mirrors import MirrorRow
+from app.storage.peers import PeerRow
+
+log = logging.getLogger("cordon.follow")
+
+FIRST_PAUSE_S = 0.5
+WAIT_S = 25
+LEASE_MS = 60_000
+HEAL_EVERY_S = 60
+
+HeadSeen = Callable[[str, str, Via], Awaitable[None]]
+"""A peer shows a head of another log than its own: origin, note, and the way to the peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRules:
+    """Times in seconds; `worker` names this process among those that share the database."""
+
+    poll_s: float = 30
+    backoff_max_s: float = 300
+    wait_s: int = WAIT_S
+    worker: str = "worker-1"
+    shares_database: bool = False
+
+
+class Follower:
+    """The loop for one peer. `once` is one round; `run` goes on until it is cancelled."""
+
+    def __init__(
+        self,
+        peer: PeerRow,
+        client: PeerClient,
+        *,
+        database: Database,
+        keyrings: Keyrings,
+        mirroring: Mirroring,
+        clock: Callable[[], int],
+        rules: FollowRules,
+        on_head: HeadSeen,
+        on_root: Callable[[RootDocument], Awaitable[None]],
+    ) -> None:
+        self.peer = peer
+        self.via = Via(peer.node, client, is_origin=True)
+        self._client = client
+        self._database = database
+        self._keyrings = keyrings
+        self._mirroring = mirroring
+        self._clock = clock
+        self._rules = rules
+        self._on_head = on_head
+        self._on_root = on_root
+        self._since: str | None = None
+        self._woken = asyncio.Event()
+        self._roots_due = True
+        self._healed_ms = 0
+        self.failures = 0
+        self.last_success_ms = 0
+        self.last_error = ""
+
+    # --- the loop ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            pause_s = 0.0
+            try:
+                if await self._has_lease():
+                    await self.once(wait_s=self._rules.wait_s)
+                else:
+                    pause_s = 1.0
+            except CordonError as error:
+                pause_s = self._pause_after(error)
+            except Exception as error:
+                log.exception("following %s stumbled and goes on", self.peer.node)
+                pause_s = self._pause_after(Unavailable(type(error).__name__))
+            if pause_s:
+                await self._rest(pause_s)
+
+    async def once(self, *, wait_s: int = 0) -> None:
+        """One round: root documents if due, the heads that moved, what was withheld. Raises what the peer's failure is."""
+        if self._roots_due:
+            await self._refresh_roots()
+        heads = await self._client.heads(self._since, wait_s)
+        if heads is not None:
+            for head in heads.heads:
+                await self._see(head.origin, head.note)
+            self._since = heads.next
+        await self._heal()
+        self.failures, self.last_error, self.last_success_ms = 0, "", self._clock()
+
+    async def _see(self, origin: str, note: str) -> None:
+        if not self._is_theirs(origin):
+            await self._on_head(origin, note, self.via)
+            return
+        try:
+            await self._mirroring.sync(origin, note, self.via)
+        except InvalidProof:
+            if not await self._refresh_roots():
+                raise
+            await self._mirroring.sync(origin, note, self.via)  # the log key was rotated: the new root document names the new one
+
+    def _is_theirs(self, origin: str) -> bool:
+        keyring = self._keyrings.get(origin)
+        document = keyring.newest_document if keyring is not None else None
+        return document is not None and document.jurisdiction == self.peer.jurisdiction
+
+    def wake(self) -> None:
+        """Something moved there: end a pause."""
+        self._woken.set()
+
+    def forget_cursor(self) -> None:
+        """Ask for all heads again: what was seen may have been refused for a reason that is gone."""
+        self._since = None
+
+    # --- root documents ------------------------------------------------------------------------------------------------
+
+    async def _refresh_roots(self) -> bool:
+        """Take in new versions of the peer's root document; whether there were any."""
+        async with self._database.reading() as tx:
+            held = await tx.registry.roots(self.peer.jurisdiction)
+        self._roots_due = False
+        if held and await latest_version(self._client) <= held[-1].version:
+            return False
+        chain = await fetch_chain(
+            self._client,
+            pin=self.peer.pin,
+            now=self._clock() // 1000,
+            held=[row.document for row in held],
+            digests=[row.sha256 for row in held],
+        )
+        if len(chain.documents) == len(held):
+            return False
+        await self._keep(chain)
+        return True
+
+    async def _keep(self, chain: RootChain) -> None:
+        peer, newest = self.peer, chain.newest
+
+        async def work(tx: Transaction) -> None:
+            for raw, document in zip(chain.raw, chain.documents, strict=True):
+                await tx.registry.put_root(peer.jurisdiction, document.version, raw, document.sha256)
+            followed = await tx.mirrors.of_node(peer.node)
+            for one in newest.logs:
+                await tx.log.create(one.origin, self._clock())
+                await tx.mirrors.create(_like(one.origin, followed, peer.node))
+
+        await self._database.run(work)
+        for one in newest.logs:
+            keyring = self._keyrings.get(one.origin)
+            if keyring is None:
+                self._keyrings.put(Keyring(one.origin, chain.documents))
+                continue
+            for document in chain.documents:
+                keyring.add_root(document)
+        log.info("%s has root document %d", peer.node, newest.version)
+        await self._on_root(newest)
+
+    # --- healing -------------------------------------------------------------------------------------------------------
+
+    async def _heal(self) -> None:
+        """Ask the origin again, now and then, for what it withheld: entitlement may have come late."""
+        now_ms = self._clock()
+        if now_ms - self._healed_ms < HEAL_EVERY_S * 1000:
+            return
+        self._healed_ms = now_ms
+        self._roots_due = True
+        for origin in self._keyrings.origins():
+            if self._is_theirs(origin):
+                await self._mirroring.heal(origin, self.via)
+
+    # --- manners -------------------------------------------------------------------------------------------------------
+
+    async def _has_lease(self) -> bool:
+        """One worker follows a peer at a time."""
+        if not self._rules.shares_database:
+            return True
+        async with self._database.transaction() as tx:
+            return await tx.leases.take(f"follow {self.peer.node}", self._rules.worker, self._clock(), LEASE_MS)
+
+    def _pause_after(self, error: CordonError) -> float:
+        """Half a second, doubled with each failure, at most `backoff_max_s`, never less than `Retry-After`; half of it is chance."""
+        self.failures += 1
+        self.last_error = error.detail or type(error).__name__
+        if isinstance(error, (Refused, Betrayed)):
+            self._mirroring.rejected[self.peer.node, error.slug] += 1
+            self._since = None  # what was refused is looked at again, from the start
+            self._roots_due = True
+        if self.failures in (1, 5, 50):
+            log.warning("peer %s: %s (failure %d)", self.peer.node, self.last_error, self.failures)
+        return pause_s(
+            self.failures, most=self._rules.backoff_max_s, retry_after_s=error.retry_after_s if isinstance(error, Unavailable) else None
+        )
+
+    async def _rest(self, pause_s: float) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+
+def pause_s(failures: int, *, most: float, retry_after_s: float | None = None) -> float:
+    """The pause after so many failures in a row, in seconds, with jitter: peers that failed together do not return together."""
+    grown: float = min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 20), most)
+    jittered = grown * (0.5 + random.random() / 2)  # noqa: S311 — spreads load, no secret
+    return max(jittered, min(retry_after_s or 0.0, most))
+
+
+def _like(origin: str, followed: Sequence[MirrorRow], node: str) -> MirrorRow:
+    """A further log of a peer begins under the terms of the one that is followed already."""
+    if not followed:
+        return MirrorRow(origin, node)
+    terms = followed[-1]
+    return MirrorRow(
+        origin,
+        node,
+        quarantined=terms.quarantined,
+        added_per_hour=terms.added_per_hour,
+        total=terms.total,
+        weight=terms.weight,
+        transfer_basis=terms.transfer_basis,
+    )
