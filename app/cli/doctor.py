@@ -97,11 +97,27 @@ def _keys(data_dir: Path) -> list[Finding]:
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             found.append(Finding("keys", "fault", f"{path} can be read by others (mode {mode:o}): chmod 600 {path}"))
-    missing = [name for name in ("log.key", "heartbeat.key", "node.jwk") if not (keys / name).exists()]
-    found += [Finding("keys", "fault", f"{keys / name} is missing: restore it from a backup of the keys") for name in missing]
+    if not (keys / "heartbeat.key").exists():
+        found.append(Finding("keys", "fault", f"{keys / 'heartbeat.key'} is missing: restore it from a backup of the keys"))
+    found += _signing_keys(data_dir)
     if list(keys.glob("root-*.jwk")):
         found.append(Finding("keys", "note", f"{keys}/root-*.jwk are on this machine: move them offline, each to another person"))
     return found or [Finding("keys", "ok", f"{len(list(keys.iterdir()))} files, readable by their owner only")]
+
+
+def _signing_keys(data_dir: Path) -> list[Finding]:
+    """Whether the keys that the newest root document names are here."""
+    from app.cli.root import newest
+    from app.services.enroll import log_keys, node_key, read_node_file
+
+    node, document = read_node_file(data_dir), newest(data_dir)
+    found: list[Finding] = []
+    for look in (log_keys, node_key):
+        try:
+            look(data_dir, node, document)
+        except CordonError as error:
+            found.append(Finding("keys", "fault", error.detail))
+    return found
 
 
 def _root(data_dir: Path) -> list[Finding]:
