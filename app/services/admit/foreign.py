@@ -179,9 +179,9 @@ class ForeignGate:
                     taken.take(one, offered, leaf)
                 if number % CHUNK == CHUNK - 1:
                     await asyncio.sleep(0)
-            highest = taken.check_order(head.accepted_ms)
+            last_ms = taken.check_order(head.accepted_ms)
             done = await self._write(tx, taken, after.size)
-            await tx.log.swap_head(first, Head(origin, after.size, after.root, highest))
+            await tx.log.swap_head(first, Head(origin, after.size, after.root, last_ms))
             return done
 
         async with self._lock:

@@ -107,13 +107,14 @@ class Page:
         self.keyring.apply(index, stub)
         self.control.append((index, stub))
 
-    def check_order(self, highest: int) -> int:
-        """Report what the log says it accepted before the entry below it; the highest time so far. It counts all the same."""
+    def check_order(self, before: int) -> int:
+        """Report what the log says it accepted before the entry below it; the time of the last. It counts all the same."""
+        accused = {row.index for row in self.poison}
         for one in self.logged:
-            if one.accepted_ms < highest:
+            if one.accepted_ms < before and one.event.index not in accused:
                 self.poison.append(PoisonRow(self.origin, one.event.index, OUT_OF_TIME, None, self.now_ms))
-            highest = max(highest, one.accepted_ms)
-        return highest
+            before = one.accepted_ms
+        return before
 
     def accuse(self, opened: Opened, reason: str) -> None:
         """Keep what is wrong with an entry, and its bytes."""
