@@ -28,10 +28,22 @@ import httpx
 
 from ..domain.canonical import JsonValue, read_decimal, read_json, write_json
 from ..domain.checkpoint import hash_lines
-from ..domain.errors import BadJson, Betrayed, Forbidden, Malformed, NotFound, Refused, TooLarge, Unauthenticated, Unavailable
+from ..domain.errors import (
+    BadJson,
+    Betrayed,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Refused,
+    SizeConflict,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from ..domain.merkle import HASH_BYTES
 from ..domain.statement import ohash_of
 from ..domain.tiles import MAX_ENTRY, TILE_BYTES, TILE_WIDTH, parse_tile_path
+from ..seal.disclosure import MAX_DISCLOSURES
 from .outbound import LIMITS, Limits, check_url
 
 Sign = Callable[[str, str, bytes], str]
@@ -50,7 +62,6 @@ _AT_ONCE: Final = 8
 _DEADLINE_S: Final = 10.0
 _STREAM_IDLE_S: Final = 90.0
 _LINE_BYTES: Final = 4_096
-_MOST_DISCLOSURES: Final = 64
 _OHASH: Final = re.compile(r"[0-9a-f]{64}")
 _SINCE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -84,14 +95,6 @@ class Heads:
 
     heads: tuple[PeerHead, ...]
     next: str
-
-
-class WitnessAhead(Refused):
-    """The witness has cosigned another size than `old` (409): ask again from `size`."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"the witness has last cosigned size {size}: send the proof from there")
-        self.size = size
 
 
 class PeerClient:
@@ -194,14 +197,14 @@ class PeerClient:
         await self._post("/fed/v1/acks", write_json({"o": _ohash(ohash), "size": size, "sids": list(sids)}), "application/json")
 
     async def add_checkpoint(self, old: int, proof: Sequence[bytes], note: str) -> str:
-        """Ask the peer as a witness for its cosignature lines; WitnessAhead if it knows another size than `old`."""
+        """Ask the peer as a witness for its cosignature lines; SizeConflict if it knows another size than `old`."""
         body = f"old {old}\n{hash_lines(proof)}\n{note}".encode()
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         limits = Limits(_DEADLINE_S, NOTE_BYTES, _DEADLINE_S)
         async with self._turns, self._exchange("POST", "/witness/add-checkpoint", body, limits=limits, headers=headers) as response:
             answer = await _read(response)
             if response.status_code == 409 and response.headers.get("content-type", "").partition(";")[0].strip() == _CONFLICT:
-                raise WitnessAhead(read_decimal(_text(answer).removesuffix("\n")))
+                raise SizeConflict(read_decimal(_text(answer).removesuffix("\n")))
             if response.status_code != 200:
                 raise _refusal(response, answer)
         return _text(answer)
@@ -305,7 +308,7 @@ def read_lines(body: bytes) -> list[OfferedLine]:
     lines = body.removesuffix(b"\n").split(b"\n")
     if len(lines) > PAGE:
         raise TooLarge(f"a page has at most {PAGE} lines")
-    return [_read_line(_object(_json(line, max_depth=2, max_tokens=256))) for line in lines]
+    return [_read_line(_object(_json(line, max_depth=2, max_tokens=3 * MAX_DISCLOSURES))) for line in lines]
 
 
 def _read_line(line: dict[str, JsonValue]) -> OfferedLine:
@@ -379,8 +382,8 @@ def _object(value: JsonValue) -> dict[str, JsonValue]:
 
 
 def _list(value: JsonValue) -> list[JsonValue]:
-    if not isinstance(value, list) or len(value) > _MOST_DISCLOSURES:
-        raise Malformed(f"disclosures and erased parts are lists of at most {_MOST_DISCLOSURES}")
+    if not isinstance(value, list) or len(value) > MAX_DISCLOSURES:
+        raise Malformed(f"disclosures and erased parts are lists of at most {MAX_DISCLOSURES}")
     return value
 
 

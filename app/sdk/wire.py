@@ -11,7 +11,19 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from ..domain.canonical import JsonValue, read_json, write_json
-from ..domain.errors import BadJson, Betrayed, CordonError, Fault, InvalidAddress, Malformed, Quota, Refused, TooLarge, Unavailable
+from ..domain.errors import (
+    BadJson,
+    Betrayed,
+    CordonError,
+    Fault,
+    InvalidAddress,
+    Malformed,
+    Quota,
+    Refused,
+    SizeConflict,
+    TooLarge,
+    Unavailable,
+)
 
 BATCH_MAX = 500
 BATCH_BYTES = 8 * 1024 * 1024
@@ -217,7 +229,7 @@ def _by_slug() -> dict[str, type[CordonError]]:
     if not _SLUGS:
         _SLUGS.update(_walk(Refused))
         _SLUGS.update(_walk(Unavailable))
-        for special in (Quota, InvalidAddress):
+        for special in (Quota, InvalidAddress, SizeConflict):
             _SLUGS.pop(special.slug, None)
     return _SLUGS
 

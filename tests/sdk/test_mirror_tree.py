@@ -77,6 +77,7 @@ def after(tiles: Iterable[Mapping[TileKey, bytes]]) -> dict[TileKey, bytes]:
 SIZES = st.one_of(st.integers(0, 1200), st.sampled_from([0, 1, 255, 256, 257, 512, 65_535, 65_536, 65_537]))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(SIZES, SIZES)
 async def test_a_tree_grows_from_any_size_to_any_size(one: int, other: int):

@@ -12,9 +12,20 @@ import httpx
 import pytest
 
 from app.domain.canonical import write_json
-from app.domain.errors import BadRequest, Betrayed, Forbidden, Malformed, NotFound, Refused, TooLarge, Unauthenticated, Unavailable
+from app.domain.errors import (
+    BadRequest,
+    Betrayed,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Refused,
+    SizeConflict,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from app.sdk.outbound import make_client
-from app.sdk.peer import PAGE, Heads, OfferedLine, PeerClient, PeerHead, WitnessAhead, read_lines
+from app.sdk.peer import PAGE, Heads, OfferedLine, PeerClient, PeerHead, read_lines
 from tests.sdk.misbehaving import Behaviour, Peer, misbehaving, plain
 
 ORIGIN = "fr.example/log"
@@ -121,7 +132,7 @@ async def test_entries_that_were_not_asked_for_are_a_betrayal(body: bytes):
         "null",
         "",
         "[" * 5000,
-        '{"i":7,"e":"1 a.b.c","d":[' + '"ZA",' * 64 + '"ZA"]}',
+        '{"i":7,"e":"1 a.b.c","d":[' + '"ZA",' * 256 + '"ZA"]}',
     ],
 )
 async def test_a_line_of_another_form_is_malformed(text: str):
@@ -137,6 +148,12 @@ def test_an_entry_has_the_size_that_a_log_can_hold():
     for body in (line(7, e="x" * 65_536), b'{"i":7,"e":"\xff"}\n', b'{"i":7,"e":"\\ud800"}\n'):
         with pytest.raises(Malformed):
             read_lines(body)
+
+
+def test_a_line_has_all_the_disclosures_that_a_statement_can_have():
+    """256 of them, and every erased part beside."""
+    (read,) = read_lines(line(7, e="1 a.b.c", d=["ZA"] * 256, x=["ctx", "pii"]))
+    assert (len(read.disclosures), len(read.erased)) == (256, 2)
 
 
 def test_a_page_has_a_number_of_lines_that_it_cannot_pass():
@@ -355,7 +372,7 @@ async def test_a_witness_is_asked_in_the_words_of_the_standard():
         assert peer.body.decode() == f"old 3\n{first}\n{second}\n\nfr.example/log\n5\nroot\n\nsig\n"
     conflict = "HTTP/1.1 409 X\r\nContent-Type: text/x.tlog.size\r\nContent-Length: {}\r\n\r\n{}"
     async with asking(plain(raw=conflict.format(3, "42\n").encode())) as (client, _):
-        with pytest.raises(WitnessAhead) as ahead:
+        with pytest.raises(SizeConflict) as ahead:
             await client.add_checkpoint(0, [], "note\n")
     assert ahead.value.size == 42
     for text in ("-1\n", "042\n", "9223372036854775808\n", "x", ""):
