@@ -110,6 +110,8 @@ class ListedIds:
                 if page:
                     vector.add(aside, self._aside_shapes.ids(page))
                     await asyncio.sleep(0)
+            if aside.is_moved:
+                raise Full("what was added meanwhile has no room")
         except Full:
             # The pages cannot be had a second time: the caller starts anew with the right number.
             raise Unavailable("the index was built for too few ids: build it again for more") from None
@@ -217,8 +219,6 @@ class ListedIds:
         if not added:
             self._buckets.remove([self._buckets.digester.digest(key) for text in ids for key in keys_of_id(text)])
             return
-        if self._aside is not None and self._aside_shapes is not None:
-            _put(self._aside, self._aside_shapes, ids)
         try:
             _put(self._buckets, self._shapes, ids)
         except Full:
@@ -226,6 +226,17 @@ class ListedIds:
             self.is_ready = False
             self._buckets.mark_moved()
             raise
+        finally:
+            self._add_aside(ids)
+
+    def _add_aside(self, ids: list[str]) -> None:
+        """The same into the file that is being built, if one is; one that is full already will not be used."""
+        if self._aside is None or self._aside_shapes is None:
+            return
+        try:
+            _put(self._aside, self._aside_shapes, ids)
+        except Full:
+            self._aside.mark_moved()
 
     def advance(self, places: Mapping[str, int]) -> None:
         """Say up to where the file is true now: after the changes of a batch, never before."""

@@ -7,23 +7,24 @@ its error. So this module never says what an address is, only which rows need no
 the law is that a row which is not slow is read by `read_subject` to the very keys whose digests stand here (without checksums: or to the
 refusal `checksum`).
 
-Numbers in base 58 become limbs of 40 bits by one matrix product, exact in 64-bit floats: 57 · 2^40 · 44 < 2^53.
+Characters are looked up two at a time, as the value of the pair or as not-a-number, and a text becomes a number by one matrix product
+with the powers of its base, exact in 64-bit floats: 58^2 · 2^32 · 26 < 2^53. A strange character makes the whole row not-a-number.
 """
 
 from __future__ import annotations
 
+from binascii import Error, a2b_hex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from app.domain.address import chains
 from app.domain.checksums import hash160
 from app.index import sums
 from app.index.keys import ACCOUNT, KEY_HASH, SCRIPT_HASH, TEXT, WITNESS, Digester, keys_of_id
-from app.index.vector import I64, U8, U32, U64, Bools, digest_rows, digest_words, lanes
+from app.index.vector import F64, I64, U16, U32, U64, Bools, digest_rows, digest_words, lanes
 
 PAD = 64
 """Bytes of anything but an address that must stand before and after the rows."""
@@ -43,26 +44,46 @@ def _table(alphabet: bytes, values: Sequence[int]) -> bytes:
 
 
 _HEX_VALUES: Final = _table(b"0123456789abcdefABCDEF", [*range(16), *range(10, 16)])
-_BASE58_VALUES: Final = _table(_BASE58, range(58))
 _BECH32_VALUES: Final = _table(_BECH32, range(32))
 
 
-def _powers(width: int, digits: int, limbs: int) -> npt.NDArray[np.float64]:
-    """Row i: the limbs, highest first, of 58 to the power that the i-th of `width` right-aligned digits has."""
-    matrix = np.zeros((width, limbs))
-    for place in range(digits):
-        power = 58**place
+def _pairs(alphabet: bytes) -> F64:
+    """The value of two characters, the first the higher, by their two bytes in memory; a zero byte stands for no character."""
+    values = np.full(256, np.nan)
+    values[0] = 0
+    for value, sign in enumerate(alphabet):
+        values[sign] = value
+    second, first = np.divmod(np.arange(65_536), 256)
+    table: F64 = values[first] * len(alphabet) + values[second]
+    return table
+
+
+def _powers(base: int, pairs: int, limbs: int, *, shift: int = 0) -> F64:
+    """Row i: the limbs of 32 bits, highest first, of what the i-th of so many pairs counts, moved up by `shift` bits."""
+    matrix = np.zeros((pairs, limbs))
+    for place in range(pairs):
+        power = (base ** (2 * place) << shift) & ((1 << 32 * limbs) - 1)
         for limb in range(limbs):
-            matrix[width - 1 - place, limb] = power >> 40 * (limbs - 1 - limb) & 0xFFFFFFFFFF
+            matrix[pairs - 1 - place, limb] = power >> 32 * (limbs - 1 - limb) & 0xFFFFFFFF
     return matrix
 
 
-_SHORT_POWERS: Final = _powers(40, 35, 6)
-_LONG_POWERS: Final = _powers(48, 44, 7)
-# What of forty bytes that end where the row ends belongs to a row of so many characters.
-_TAILS: Final = np.array([[0xFF if 40 - length <= at else 0 for at in range(40)] for length in range(41)], np.uint8).view(np.uint64)
-_LONG_TAILS: Final = np.array([[0xFF if 48 - length <= at else 0 for at in range(48)] for length in range(49)], np.uint8).view(np.uint64)
+_BASE58_PAIRS: Final = _pairs(_BASE58)
+_BECH32_PAIRS: Final = _pairs(_BECH32)
+# An address of 25 bytes: version, five words, checksum. One of 32 bytes: eight words, and one that must stay empty.
+_OF_25: Final = {width: _powers(58, width // 2, 7) for width in (34, 36)}
+_OF_32: Final = _powers(58, 22, 9)
+# A witness program of 32 or 52 digits; what the last of the 52 has beyond 256 bits comes out in the ninth word.
+_OF_20: Final = _powers(32, 16, 5)
+_OF_PROGRAM: Final = _powers(32, 26, 9, shift=28)
+# What of so many bytes that end where the row ends belongs to a row of a certain length.
+_TAILS: Final = {
+    width: np.array([[0xFF if width - length <= at else 0 for at in range(width)] for length in range(width + 1)], np.uint8).view(np.uint32)
+    for width in (36, 44)
+}
 
+_ONE_THREAD: Final = 4 * 65_536
+"""Multiplications up to which OpenBLAS uses one thread (its SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD)."""
 _HEADS: Final = tuple(f"{chain}:".encode("ascii") for chain in (chains.EVM, chains.TRON, chains.BITCOIN, chains.SOLANA))
 _TAG_ACCOUNT: Final = ACCOUNT[0] | 20 << 8
 _TAG_KEY: Final = KEY_HASH[0] | 20 << 8
@@ -90,6 +111,8 @@ class Shapes:
     def read(self, buffer: bytes, starts: I64, lengths: I64, *, checksums: bool = False) -> Rows:
         """The rows at `starts` of `lengths` bytes; `buffer` has PAD bytes around them."""
         rows = Rows(np.zeros(len(starts), np.uint64), np.ones(len(starts), np.bool_), np.empty(0, np.int64), np.empty(0, np.uint64))
+        if b"\0" in buffer:
+            return rows  # a zero byte stands for nothing below, and no address holds one
         letters = np.frombuffer(buffer, np.uint8)
         first, second = letters[starts], letters[starts + 1]
         chosen = np.flatnonzero((lengths == 42) & (first == 48) & (second == 120))
@@ -129,30 +152,34 @@ class Shapes:
 
     def _evm(self, rows: Rows, buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> None:
         texts = gather(buffer, starts[chosen] + 2, 40)
-        digits = np.frombuffer(texts.translate(_HEX_VALUES), np.uint64).reshape(-1, 5)
-        good = _clean(digits)
-        words = np.ascontiguousarray(_bytes_of_digits(digits).T)
+        try:
+            octets, good = a2b_hex(texts), np.ones(len(chosen), np.bool_)
+        except Error:  # some row has a character that is no digit
+            digits = np.frombuffer(texts.translate(_HEX_VALUES), np.uint64).reshape(-1, 5)
+            octets, good = _bytes_of_digits(digits), _clean(digits)
+        words = np.ascontiguousarray(np.frombuffer(octets, np.uint32).reshape(-1, 5).T)
         if checksums:
             good &= sums.eip55(texts, good)
         _set(rows, chosen, good, digest_words(self._lanes, _TAG_ACCOUNT, words))
 
     def _tron(self, rows: Rows, buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> None:
-        limbs, good = _base58(buffer, starts[chosen] + 34, np.full(len(chosen), 34))
-        good &= (limbs[0] == 0) & (limbs[1] >> 32 == 0x41)
+        pairs = np.frombuffer(gather(buffer, starts[chosen], 34), np.uint16).reshape(-1, 17)
+        limbs, good = _number(pairs, _BASE58_PAIRS, _OF_25[34])
+        good &= limbs[0] == 0x41
         if checksums:
-            good &= sums.base58check(limbs[1:], good)
-        _set(rows, chosen, good, digest_words(self._lanes, _TAG_ACCOUNT, _twenty(limbs[1:])))
+            good &= sums.base58check(limbs, good)
+        _set(rows, chosen, good, digest_words(self._lanes, _TAG_ACCOUNT, _in_memory(limbs[1:6])))
 
     def _bitcoin(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> None:
-        limbs, good = _base58(buffer, starts[chosen] + lengths[chosen], lengths[chosen])
+        raw = _right(buffer, starts[chosen], lengths[chosen], 36)
+        limbs, good = _number(raw.view(np.uint16), _BASE58_PAIRS, _OF_25[36])
         is_script = np.frombuffer(buffer, np.uint8)[starts[chosen]] == 51
-        version = limbs[1] >> 32
         # Exactly one leading zero byte for exactly one leading `1`: more of either is rare, and read with care.
-        is_key = ~is_script & (version == 0) & (limbs[1] >> 24 & 0xFF != 0)
-        good &= (limbs[0] == 0) & (is_key | is_script & (version == 5))
+        is_key = ~is_script & (limbs[0] == 0) & (limbs[1] >> 24 != 0)
+        good &= is_key | is_script & (limbs[0] == 5)
         if checksums:
-            good &= sums.base58check(limbs[1:], good)
-        words = _twenty(limbs[1:])
+            good &= sums.base58check(limbs, good)
+        words = _in_memory(limbs[1:6])
         tags = np.where(is_script, np.uint64(_TAG_SCRIPT), np.uint64(_TAG_KEY))
         _set(rows, chosen, good, digest_words(self._lanes, tags, words))
         self._nested(rows, chosen, good & is_key, words)
@@ -168,43 +195,34 @@ class Shapes:
 
     def _programs(self, rows: Rows, buffer: bytes, at: I64, digits: int, chosen: I64, *, checksums: bool) -> None:
         """Witness programs: one digit of version, the program, six of checksum."""
-        width = digits + 1  # 40 or 60; the last is not ours
-        values = np.frombuffer(gather(buffer, at, width).translate(_BECH32_VALUES), np.uint8).reshape(-1, width)
-        good: Bools = np.asarray(~(values[:, :digits] & _WRONG).any(axis=1))
+        pairs = np.frombuffer(gather(buffer, at + 1, digits - 1), np.uint16).reshape(len(at), -1)
+        program = digits - 7 >> 1
+        limbs, good = _number(pairs[:, :program], _BECH32_PAIRS, _OF_20 if digits == 39 else _OF_PROGRAM)
+        good &= ~np.isnan(_BECH32_PAIRS.take(pairs[:, program:])).any(axis=1)
         if checksums:
-            good &= sums.bech32(values[:, :digits])
+            values = np.frombuffer(gather(buffer, at, digits).translate(_BECH32_VALUES), np.uint8).reshape(-1, digits)
+            good &= sums.bech32(values)
+        words = _in_memory(limbs)
         if digits == 39:
-            limbs = _forties(np.ascontiguousarray(values[:, 1:33]))
-            words = _words_of(limbs, first=0)
             _set(rows, chosen, good, digest_words(self._lanes, _TAG_KEY, words))
             self._nested(rows, chosen, good, words)
             return
-        limbs = _forties(np.ascontiguousarray(values[:, 1:49]))
-        last = values[:, 49:53].astype(np.int64)
-        tail = last[:, 0] << 15 | last[:, 1] << 10 | last[:, 2] << 5 | last[:, 3]
-        good &= tail & 15 == 0
-        script = np.zeros((len(values), 36), np.uint8)
-        script[:, 0] = np.where(values[:, 0] == 0, 0, 0x51)
+        good &= limbs[8] == 0
+        script = np.zeros((len(at), 36), np.uint8)
+        script[:, 0] = np.where(np.frombuffer(buffer, np.uint8)[at] == 112, 0x51, 0)
         script[:, 1] = 32
-        for number, limb in enumerate(limbs):
-            for byte in range(5):
-                script[:, 2 + 5 * number + byte] = limb >> (32 - 8 * byte) & 0xFF
-        script[:, 32], script[:, 33] = tail >> 12 & 0xFF, tail >> 4 & 0xFF
+        script[:, 2:34] = np.ascontiguousarray(np.stack(words[:8], axis=1)).view(np.uint8)
         _set(rows, chosen, good, digest_rows(self._lanes, _TAG_WITNESS, script))
 
     def _solana(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64) -> None:
         at, length = starts[chosen], lengths[chosen]
-        raw = np.frombuffer(gather(buffer, at + length - 48, 48), np.uint64).reshape(-1, 6) & _LONG_TAILS[length]
-        texts = raw.tobytes()
-        digits = np.frombuffer(texts.translate(_BASE58_VALUES), np.uint64).reshape(-1, 6)
-        good = _clean(digits & _LONG_TAILS[length]) & _has_both_cases(raw)
-        values = (digits & _LONG_TAILS[length]).view(np.uint8).reshape(-1, 48)
-        limbs = _carry((values.astype(np.float64) @ _LONG_POWERS).astype(np.int64))
-        # 256 bits are six limbs and sixteen bits; the first of the 32 bytes is not zero, as the text opens with no `1`.
-        good &= (limbs[0] < 1 << 16) & (limbs[0] >> 8 != 0)
+        raw = _right(buffer, at, length, 44)
+        limbs, good = _number(raw.view(np.uint16), _BASE58_PAIRS, _OF_32)
+        # Exactly 32 bytes: no ninth word, and the first byte is not zero, as the text opens with no `1`.
+        good &= (limbs[0] == 0) & (limbs[1] >> 24 != 0) & _has_both_cases(raw)
         padded = np.frombuffer(gather(buffer, at, 44), np.uint8).reshape(-1, 44).copy()
         padded[length == 43, 43] = 0
-        tags = (length.astype(np.uint64) << _U(8)) | _U(TEXT[0])
+        tags = (length.astype(np.uint64) << np.uint64(8)) | np.uint64(TEXT[0])
         _set(rows, chosen, good, digest_rows(self._lanes, tags, padded))
 
     def _nested(self, rows: Rows, chosen: I64, good: Bools, words: Sequence[U32]) -> None:
@@ -239,64 +257,51 @@ def _clean(words: U64) -> Bools:
     return np.asarray((joined & _WRONGS) == 0)
 
 
-def _bytes_of_digits(digits: U64) -> U32:
-    """Forty hexadecimal digits, a byte each, to five words of four bytes."""
+def _bytes_of_digits(digits: U64) -> bytes:
+    """Forty hexadecimal digits, a byte each, to twenty bytes."""
     x = (digits << _U(4) | digits >> _U(8)) & _U(0x00FF00FF00FF00FF)
     x = (x | x >> _U(8)) & _U(0x0000FFFF0000FFFF)
-    return (x | x >> _U(16)).astype(np.uint32)
+    return (x | x >> _U(16)).astype(np.uint32).tobytes()
 
 
-def _base58(buffer: bytes, ends: I64, lengths: I64) -> tuple[list[I64], Bools]:
-    """Six limbs of 40 bits, highest first, of texts of at most 35 characters, and which have no strange character."""
-    tails = _TAILS[lengths]
-    digits = np.frombuffer(gather(buffer, ends - 40, 40).translate(_BASE58_VALUES), np.uint64).reshape(-1, 5) & tails
-    values = digits.view(np.uint8).reshape(-1, 40)
-    return _carry((values.astype(np.float64) @ _SHORT_POWERS).astype(np.int64)), _clean(digits)
+def _right(buffer: bytes, starts: I64, lengths: I64, width: int) -> U32:
+    """Rows of at most `width` bytes, moved to the right, zeros in front."""
+    raw = np.frombuffer(gather(buffer, starts + lengths - width, width), np.uint32).reshape(len(starts), -1)
+    return raw & _TAILS[width].take(lengths, axis=0)
 
 
-def _carry(limbs: I64) -> list[I64]:
-    """Columns of 40 bits each; the highest keeps what is left."""
-    columns = [np.ascontiguousarray(column) for column in limbs.T]
+def _number(pairs: U16, table: F64, powers: F64) -> tuple[list[I64], Bools]:
+    """Limbs of 32 bits, highest first (that one keeps what is left), and which rows have no strange character."""
+    piece = _ONE_THREAD // powers.size
+    limbs = np.empty((powers.shape[1], len(pairs)))
+    for start in range(0, len(pairs), piece):
+        values = table.take(pairs[start : start + piece])
+        # In pieces so small that the library under numpy does not spread them over threads, which would spin on other workers' cores.
+        limbs[:, start : start + piece] = (values @ powers).T
+    good = ~np.isnan(limbs[0])
+    columns = list(np.where(good, limbs, 0).astype(np.int64))
     for at in range(len(columns) - 1, 0, -1):
-        columns[at - 1] += columns[at] >> 40
-        columns[at] &= 0xFFFFFFFFFF
-    return columns
+        columns[at - 1] += columns[at] >> 32
+        columns[at] &= 0xFFFFFFFF
+    return columns, good
 
 
-def _twenty(limbs: Sequence[I64]) -> list[U32]:
-    """Of five limbs (version, 20 bytes, four of checksum) the 20 bytes, as words in the order of memory."""
-    a, b, c, d, e = limbs
-    big = (a & 0xFFFFFFFF, b >> 8, (b & 0xFF) << 24 | c >> 16, (c & 0xFFFF) << 16 | d >> 24, (d & 0xFFFFFF) << 8 | e >> 32)
-    return [word.astype(np.uint32).byteswap() for word in big]
+def _in_memory(limbs: Sequence[I64]) -> list[U32]:
+    """Words as they stand in memory: the first byte of the payload first."""
+    return [limb.astype(np.uint32).byteswap() for limb in limbs]
 
 
-def _words_of(limbs: Sequence[I64], *, first: int) -> list[U32]:
-    """Four limbs of 40 bits as five words in the order of memory."""
-    a, b, c, d = limbs[first : first + 4]
-    big = (a >> 8, (a & 0xFF) << 24 | b >> 16, (b & 0xFFFF) << 16 | c >> 24, (c & 0xFFFFFF) << 8 | d >> 32, d & 0xFFFFFFFF)
-    return [word.astype(np.uint32).byteswap() for word in big]
-
-
-def _forties(values: U8) -> list[I64]:
-    """Digits of five bits, eight to a limb of 40."""
-    x = values.view(np.uint64).byteswap()
-    x = (x & _U(0x001F001F001F001F)) | (x & _U(0x1F001F001F001F00)) >> _U(3)
-    x = (x & _U(0x000003FF000003FF)) | (x & _U(0x03FF000003FF0000)) >> _U(6)
-    x = (x & _U(0xFFFFF)) | x >> _U(32) << _U(20)
-    return [np.ascontiguousarray(column).astype(np.int64) for column in x.T]
-
-
-def _has_both_cases(texts: U64) -> Bools:
+def _has_both_cases(texts: U32) -> Bools:
     """At least three capitals and three small letters: what is not is looked at for a slip in another chain's address."""
-    ones = _U(0x0101010101010101)
-    letters = texts >> _U(6) & ones
-    small = letters & texts >> _U(5)
-    return np.asarray((_total(letters ^ small) >= 3) & (_total(small) >= 3))
+    ones = np.uint32(0x01010101)
+    letters = texts >> np.uint32(6) & ones
+    small = letters & texts >> np.uint32(5)
+    return (_total(letters ^ small) >= 3) & (_total(small) >= 3)
 
 
-def _total(flags: U64) -> U64:
+def _total(flags: U32) -> U32:
+    """Of each row the flags that are set, one a byte, 255 at most."""
     joined = flags[:, 0].copy()
     for column in range(1, flags.shape[1]):
         joined += flags[:, column]
-    with np.errstate(over="ignore"):
-        return np.asarray(joined * _U(0x0101010101010101) >> _U(56))
+    return joined * np.uint32(0x01010101) >> np.uint32(24)

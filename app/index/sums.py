@@ -6,6 +6,7 @@ the checksum of a text is the exclusive-or of one table entry for each place and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
@@ -40,16 +41,15 @@ def eip55(texts: bytes, asked: Bools) -> Bools:
     return fine
 
 
-def base58check(limbs: list[I64], asked: Bools) -> Bools:
-    """Five limbs of 40 bits: 21 bytes and the first four of their double SHA-256."""
+def base58check(limbs: Sequence[I64], asked: Bools) -> Bools:
+    """A version byte, five words and a checksum, as numbers: 21 bytes and the first four of their double SHA-256."""
     some = np.flatnonzero(asked)
-    octets = np.empty((len(some), 25), np.uint8)
-    for number, limb in enumerate(limbs):
-        for byte in range(5):
-            octets[:, 5 * number + byte] = limb[some] >> (32 - 8 * byte) & 0xFF
-    data = octets.tobytes()
+    words = np.stack([limb[some] for limb in limbs], axis=1).astype(">u4")
+    octets = words.view(np.uint8)[:, 3:].tobytes()
     fine = np.zeros(len(asked), np.bool_)
-    fine[some] = [sha256(sha256(data[at : at + 21]).digest()).digest()[:4] == data[at + 21 : at + 25] for at in range(0, len(data), 25)]
+    fine[some] = [
+        sha256(sha256(octets[at : at + 21]).digest()).digest()[:4] == octets[at + 21 : at + 25] for at in range(0, len(octets), 25)
+    ]
     return fine
 
 

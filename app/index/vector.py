@@ -15,8 +15,10 @@ from app.index.buckets import BUCKET_BYTES, GONE, HEAD_BYTES, SLOTS, Buckets, Fu
 from app.index.keys import Digester
 
 U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -38,13 +40,15 @@ def digest_words(both: tuple[U64, U64], tag: int | U64, words: Sequence[U32] | U
     """Digests of keys of one kind: `words[i]` holds the i-th word of every key, `tag` is kind | size << 8 (one, or one for each)."""
     sums = []
     columns = [column.astype(np.uint64) for column in words]
-    wide_tag = _U(tag) if isinstance(tag, int) else tag
+    product = np.empty(len(columns[0]), np.uint64)
     for lane in both:
-        with np.errstate(over="ignore"):
-            total = np.full(len(columns[0]), lane[0], np.uint64)
-            total += lane[1] * wide_tag
-            for column, multiplier in zip(columns, lane[2:], strict=False):
-                total += column * multiplier
+        if isinstance(tag, int):
+            total = np.full(len(product), int(lane[0]) + int(lane[1]) * tag & 0xFFFFFFFFFFFFFFFF, np.uint64)
+        else:
+            total = tag * lane[1] + lane[0]
+        for column, multiplier in zip(columns, lane[2:], strict=False):
+            np.multiply(column, multiplier, out=product)
+            total += product
         sums.append(total)
     x = sums[0] & _HIGH
     x |= sums[1] >> _HALF

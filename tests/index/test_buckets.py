@@ -1,0 +1,362 @@
+"""The laws of the bucket file: it never says no to what is in it, whoever writes beside it and whatever a crash leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.errors import Unavailable
+from app.domain.identifiers import read_subject
+from app.index import vector
+from app.index.buckets import BUCKET_BYTES, HEAD_BYTES, Buckets, Damaged, Full, buckets_for
+from app.index.listed import LOCK, NAME, ListedIds
+from tests.index.addresses import evm, mixed, tron
+
+SECRET = b"s" * 32
+
+
+def some_digests(first: int, count: int) -> np.ndarray:
+    return np.random.default_rng(first).integers(0, 2**64, count, dtype=np.uint64)
+
+
+def in_one_place(count: int) -> np.ndarray:
+    """Digests that all belong into the last bucket: the worst that can come."""
+    return (np.arange(1, count + 1, dtype=np.uint64) << np.uint64(32)) | np.uint64(0xFFFFFFFF)
+
+
+def file_of(path: Path, digests: np.ndarray) -> Buckets:
+    made = Buckets.create(path, buckets_for(len(digests)), secret=SECRET)
+    vector.add(made, digests)
+    made.set_places({"de.example/log": 7})
+    return made
+
+
+# --- one file ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_added_is_found_by_both_readers_and_hardly_anything_else(tmp_path: Path):
+    """One by one and many at once give equal answers; of 100,000 strangers not one is taken for a member."""
+    digests, strangers = some_digests(1, 30_000), some_digests(2, 100_000)
+    made = file_of(tmp_path / "a", digests)
+    read = Buckets.open(tmp_path / "a")
+    table = vector.table_of(read)
+    assert vector.probe(table, digests).all()
+    assert all(read.holds(int(d)) for d in digests[:5_000])
+    assert vector.probe(table, strangers).sum() == 0
+    assert not any(read.holds(int(d)) for d in strangers[:5_000])
+    assert (len(made), read.places()) == (30_000, {"de.example/log": 7})
+    assert made.load <= 0.75
+    assert made.verify()
+    assert vector.verify(read)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.booleans()), max_size=300))
+def test_a_history_of_additions_and_removals_is_a_multiset(history: list[tuple[bool, int, bool]]):
+    """Added twice and removed once is still there; sums and counts hold after each step; nothing is lost when places are shared."""
+    made = Buckets.create(None, 64, secret=SECRET)
+    crowded = in_one_place(41)
+    held: Counter[int] = Counter()
+    for is_added, which, is_vector in history:
+        one = crowded[which : which + 1]
+        if is_added:
+            if is_vector:
+                vector.add(made, one)
+            else:
+                made.add([int(one[0])])
+            held[which] += 1
+        elif held[which]:
+            assert made.remove([int(one[0])]) == 1
+            held[which] -= 1
+    for which in range(41):
+        there = [made.holds(int(crowded[which])), bool(vector.probe(vector.table_of(made), crowded[which : which + 1])[0])]
+        assert there == [held[which] > 0] * 2
+    assert len(made) == held.total()
+    assert made.verify()
+    assert vector.verify(made)
+
+
+def test_a_search_goes_past_full_buckets_and_round_the_end():
+    """Hundreds that belong into the last bucket spill into the first ones and are all found; neighbours still find their own."""
+    made = Buckets.create(None, 64, secret=SECRET)
+    crowded, others = in_one_place(300), some_digests(3, 200)
+    vector.add(made, crowded)
+    made.add([int(d) for d in others])
+    both = np.concatenate((crowded, others))
+    assert vector.probe(vector.table_of(made), both).all()
+    assert all(made.holds(int(d)) for d in both)
+    assert made.verify()
+
+
+@pytest.mark.parametrize("is_vector", [True, False])
+def test_an_addition_beyond_three_quarters_is_refused_before_anything_is_written(is_vector: bool):
+    """Full, at once and in bounded time, with the file as it was."""
+    made = Buckets.create(None, 64, secret=SECRET)
+    digests = some_digests(4, 64 * 12 + 1)
+    vector.add(made, digests[:-2])
+    before = bytes(made.area)
+    more = digests[-2:].repeat(2)
+    with pytest.raises(Full):
+        vector.add(made, more) if is_vector else made.add([int(d) for d in more])
+    assert bytes(made.area) == before
+    assert made.room == 1
+
+
+def test_the_values_that_mean_something_else_are_no_fingerprints():
+    """A digest whose upper half is 0 or all ones is filed and found like any other."""
+    made = Buckets.create(None, 64, secret=SECRET)
+    odd = np.array([5, 0xFFFFFFFF << 32 | 5], np.uint64)
+    vector.add(made, odd[:1])
+    made.add([int(odd[1])])
+    assert [made.holds(int(d)) for d in odd] == [True, True]
+    assert vector.probe(vector.table_of(made), odd).all()
+    assert made.verify()
+
+
+# --- what is left after a crash ------------------------------------------------------------------------------------
+
+
+def is_trusted(path: Path) -> bool:
+    """As a node decides at its start."""
+    try:
+        found = Buckets.open(path)
+    except Damaged:
+        return False
+    return vector.verify(found) and found.verify()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, HEAD_BYTES - 1, HEAD_BYTES + BUCKET_BYTES, -1])
+def test_a_file_that_was_cut_is_not_used(tmp_path: Path, keep: int):
+    """Whatever its length."""
+    file_of(tmp_path / "a", some_digests(5, 2_000)).flush()
+    whole = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(whole[:keep])
+    assert not is_trusted(tmp_path / "a")
+
+
+@pytest.mark.parametrize("at", [0, 9, 12, 30, 68, 73, 90, HEAD_BYTES + 3, -1, -70])
+def test_a_file_with_a_flipped_bit_is_not_used(tmp_path: Path, at: int):
+    """In the head, the counts, the sums or any place."""
+    file_of(tmp_path / "a", some_digests(6, 2_000)).flush()
+    spoilt = bytearray((tmp_path / "a").read_bytes())
+    assert is_trusted(tmp_path / "a")
+    spoilt[at] ^= 4
+    (tmp_path / "a").write_bytes(spoilt)
+    assert not is_trusted(tmp_path / "a")
+
+
+def test_a_page_that_was_not_written_is_noticed(tmp_path: Path):
+    """The head of now over a page of before, or the other way round, as a loss of power may leave them."""
+    made = file_of(tmp_path / "a", some_digests(7, 20_000))
+    before = (tmp_path / "a").read_bytes()
+    vector.add(made, some_digests(8, 500))
+    now = (tmp_path / "a").read_bytes()
+    page = HEAD_BYTES + 4096
+    (tmp_path / "a").write_bytes(now[:page] + before[page : page + 4096] + now[page + 4096 :])
+    assert not is_trusted(tmp_path / "a")
+    (tmp_path / "a").write_bytes(before[:4096] + now[4096:])
+    assert not is_trusted(tmp_path / "a")
+    (tmp_path / "a").write_bytes(now)
+    assert is_trusted(tmp_path / "a")
+
+
+WRITER = """
+import sys
+import numpy as np
+from pathlib import Path
+from app.index import vector
+from app.index.buckets import Buckets
+made = Buckets.open(Path(sys.argv[1]), writable=True)
+rng = np.random.default_rng(9)
+print("ready", flush=True)
+for number in range(1, 10**6):
+    digests = rng.integers(0, 2**64, 40, dtype=np.uint64)
+    vector.add(made, digests) if number % 2 else made.add([int(d) for d in digests])
+    made.set_places({"de.example/log": number})
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_writer_that_is_killed_leaves_a_file_that_is_right_or_not_used(tmp_path: Path, attempt: int):
+    """kill -9 in the middle of batches: either sums and marks give it away, or everything up to the written place is in."""
+    Buckets.create(tmp_path / "a", buckets_for(2_000_000), secret=SECRET)
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(0.05 + 0.03 * attempt)
+        os.kill(writer.pid, signal.SIGKILL)
+        told = [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+    found = Buckets.open(tmp_path / "a")
+    place = found.places().get("de.example/log", 0)
+    assert told
+    assert place >= told[-1]
+    if not vector.verify(found):
+        return
+    rng = np.random.default_rng(9)
+    digests = np.concatenate([rng.integers(0, 2**64, 40, dtype=np.uint64) for _ in range(place)])
+    assert vector.probe(vector.table_of(found), digests).all()
+
+
+COUNTING = """
+import sys
+import numpy as np
+from pathlib import Path
+from app.index import vector
+from app.index.buckets import Buckets
+made = Buckets.open(Path(sys.argv[1]), writable=True)
+digests = np.random.default_rng(10).integers(0, 2**64, 400_000, dtype=np.uint64)
+for start in range(0, 400_000, 500):
+    piece = digests[start : start + 500]
+    vector.add(made, piece) if start % 1000 else made.add([int(d) for d in piece])
+    made.set_places({"n": start + 500})
+"""
+
+
+@pytest.mark.slow
+def test_a_reader_misses_nothing_while_another_process_writes(tmp_path: Path):
+    """What the writer has said to be in is found by both readers in a process of its own, at every moment of 400,000 additions."""
+    base = some_digests(11, 50_000)
+    made = Buckets.create(tmp_path / "a", buckets_for(500_000), secret=SECRET)
+    vector.add(made, base)
+    coming = np.random.default_rng(10).integers(0, 2**64, 400_000, dtype=np.uint64)
+    looks = 0
+    with subprocess.Popen([sys.executable, "-c", COUNTING, str(tmp_path / "a")]) as writer:
+        read = Buckets.open(tmp_path / "a")
+        table = vector.table_of(read)
+        while writer.poll() is None:
+            said = read.places().get("n", 0)
+            assert vector.probe(table, base).all()
+            assert vector.probe(table, coming[:said]).all()
+            assert all(read.holds(int(d)) for d in coming[max(0, said - 20) : said])
+            looks += 1
+        assert writer.returncode == 0
+    assert looks > 3
+    assert vector.probe(table, coming).all()
+    assert vector.verify(read)
+
+
+# --- the index of a node -------------------------------------------------------------------------------------------
+
+
+async def pages(*of: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    for page in of:
+        yield page
+
+
+def ids_of(numbers: range) -> list[str]:
+    return [read_subject(mixed(number)).id for number in numbers]
+
+
+async def built(folder: Path, ids: list[str], places: dict[str, int]) -> ListedIds:
+    listed = ListedIds(folder)
+    assert listed.become_writer()
+    assert not listed.open(places)
+    await listed.rebuild(pages(ids), expected=2 * len(ids) + 1_000, places=places)
+    return listed
+
+
+async def test_ids_and_their_kin_are_candidates_until_the_last_goes(tmp_path: Path):
+    """An address, its twin on another chain by the shared key; when one of two listed twins goes the other stays."""
+    ethereum, twin = read_subject(evm(1)), read_subject(tron(1))
+    listed = await built(tmp_path, ids_of(range(100, 200)), {"a": 1})
+    assert not listed.may_hold(ethereum)
+    listed.add([ethereum.id, twin.id])
+    assert listed.may_hold(ethereum)
+    listed.remove([ethereum.id])
+    assert (listed.may_hold(ethereum), listed.may_hold(twin), listed.may_hold_id(twin.id)) == (True, True, True)
+    listed.remove([twin.id])
+    assert not listed.may_hold(twin)
+    assert all(listed.may_hold_id(id_) for id_ in ids_of(range(100, 200)))
+
+
+async def test_a_file_is_used_again_only_at_its_own_place_of_the_log(tmp_path: Path):
+    """The same process later, a restart at the same place: used. A log that went on, or a file cut short: built anew."""
+    listed = await built(tmp_path, ids_of(range(50)), {"a": 1})
+    listed.add(["domain:evil.example"])
+    listed.advance({"a": 2, "b": 9})
+    listed.close()
+    again = ListedIds(tmp_path)
+    assert again.become_writer()
+    assert not again.open({"a": 3, "b": 9})
+    assert again.may_hold_id("domain:good.example")  # nothing is known without a file: look
+    assert again.open({"a": 2, "b": 9})
+    assert (again.may_hold_id("domain:evil.example"), again.may_hold_id("domain:good.example")) == (True, False)
+    assert (again.holds_up_to({"a": 2}), again.holds_up_to({"a": 3})) == (True, False)
+    again.close()
+    with (tmp_path / NAME).open("r+b") as file:
+        file.truncate(HEAD_BYTES)
+    assert not ListedIds(tmp_path).open({"a": 2, "b": 9})
+
+
+async def test_one_writes_and_the_others_see_it_at_once_also_after_a_rebuild(tmp_path: Path):
+    """The lock is held by one; a second process adds nothing but sees each addition, and opens the new file when the old has moved."""
+    listed = await built(tmp_path, ids_of(range(50)), {"a": 1})
+    reader = ListedIds(tmp_path)
+    assert not reader.become_writer()
+    assert reader.open({"a": 0})
+    with pytest.raises(Unavailable):
+        reader.add(["domain:evil.example"])
+    listed.add(["domain:evil.example"])
+    assert reader.may_hold_id("domain:evil.example")
+    await listed.rebuild(pages(ids_of(range(60)), ["domain:evil.example"]), expected=500, places={"a": 5})
+    listed.add(["domain:worse.example"])
+    assert reader.may_hold_id("domain:worse.example")
+    assert reader.holds_up_to({"a": 5})
+    assert all(reader.may_hold_id(id_) for id_ in ids_of(range(60)))
+    listed.close()
+    assert reader.become_writer()
+    assert (tmp_path / LOCK).exists()
+
+
+async def test_what_is_added_during_a_rebuild_is_in_the_new_file(tmp_path: Path):
+    """Between two pages: an addition goes into both files, a removal leaves at most one fingerprint too many."""
+    listed = await built(tmp_path, ids_of(range(50)), {"a": 1})
+
+    async def disturbed() -> AsyncIterator[Sequence[str]]:
+        yield ids_of(range(25))
+        listed.add(["domain:evil.example"])
+        listed.remove(ids_of(range(49, 50)))
+        yield ids_of(range(25, 50))
+
+    await listed.rebuild(disturbed(), expected=500, places={"a": 2})
+    assert listed.may_hold_id("domain:evil.example")
+    assert all(listed.may_hold_id(id_) for id_ in ids_of(range(50)))
+
+
+async def test_a_full_file_is_believed_by_nobody(tmp_path: Path):
+    """The addition is refused, and from then on every process says "look" until a larger file stands there."""
+    listed = await built(tmp_path, ids_of(range(10)), {"a": 1})
+    reader = ListedIds(tmp_path)
+    assert reader.open({"a": 1})
+    assert not reader.may_hold_id("domain:good.example")
+    with pytest.raises(Full):
+        listed.add([f"domain:x{number}.example" for number in range(5_000)])
+    assert (reader.may_hold_id("domain:good.example"), listed.may_hold_id("domain:good.example")) == (True, True)
+    many = [f"domain:x{number}.example" for number in range(5_000)]
+    await listed.rebuild(pages(many), expected=len(many), places={"a": 2})
+    assert reader.open({"a": 2})
+    assert all(reader.may_hold_id(id_) for id_ in many)
+    assert not reader.may_hold_id("domain:good.example")
+
+
+async def test_too_few_expected_is_refused_and_the_old_file_stays(tmp_path: Path):
+    """A rebuild that runs over leaves the file in use untouched."""
+    listed = await built(tmp_path, ids_of(range(50)), {"a": 1})
+    with pytest.raises(Unavailable):
+        await listed.rebuild(pages([f"domain:x{number}.example" for number in range(5_000)]), expected=10, places={"a": 2})
+    assert listed.holds_up_to({"a": 1})
+    assert not listed.holds_up_to({"a": 2})
+    assert all(listed.may_hold_id(id_) for id_ in ids_of(range(50)))
