@@ -103,7 +103,7 @@ class SimNode:
         """The holder of a key: `signer("xa.bka#1")`."""
         return self.town.signer(kid)
 
-    async def say(self, *wires: str) -> list[Result]:
+    async def say(self, *wires: str) -> Sequence[Result]:
         """Submit statements here; every one must be taken."""
         return await accept(self.node, *wires)
 
@@ -166,7 +166,10 @@ class World:
     def found(self, code: str) -> Town:
         """Make keys, root document and database."""
         town = Town.found(self.folder / code, code=code, clock=self.clock, public_url=f"https://{code}.example")
-        upgrade(f"sqlite+aiosqlite:///{town.data_dir / 'cordon.sqlite3'}")
+        empty = self.folder / "empty.sqlite3"
+        if not empty.exists():
+            upgrade(f"sqlite+aiosqlite:///{empty}")
+        shutil.copyfile(empty, town.data_dir / "cordon.sqlite3")
         self.towns[code] = town
         return town
 

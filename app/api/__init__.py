@@ -37,8 +37,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
         federated=federated,
     )
     mount(app, operations=not chosen.operations_bind, federation=chosen.federation)
-    described = document()
-    app.openapi = lambda: described  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]
     _dress(app, api, {PREFIX: ScreenOne(api)})
 
 

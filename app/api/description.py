@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,8 +28,9 @@ _BY_PEERS = frozenset({Action.FOLLOW, Action.GOSSIP})
 _WITH_REASON = frozenset({Action.SCREEN, Action.READ, Action.FOLLOW})
 
 
+@cache
 def document() -> dict[str, Any]:
-    """The whole description."""
+    """The whole description; made when it is first asked for, as it takes longer than the rest of a start."""
     app = FastAPI(title=TITLE, version=VERSION)
     mount(app)
     described = get_openapi(title=TITLE, version=VERSION, summary=SUMMARY, description=DESCRIPTION, routes=app.routes)
