@@ -110,8 +110,8 @@ def _read_host(text: str, allow_loopback: bool) -> str:
         domain = read_domain(text)
     except InvalidAddress as error:
         raise BadRequest(f"the host is no public name: {error.detail}") from error
-    if domain.startswith("*") or "_" in domain:
-        raise BadRequest("the host is a pattern, or has an underscore: give the public name of the node")
+    if domain.startswith("*") or "_" in domain or (text.isascii() and domain != name):
+        raise BadRequest("the host is a pattern, or written so that nobody opens it: give the public name of the node")
     return domain
 
 
@@ -227,9 +227,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 class _Pool(httpx.AsyncBaseTransport):
     """httpx on a pool of httpcore whose connections the guard makes (httpx itself lets nobody choose them)."""
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, tls: SSLContext) -> None:
+    def __init__(self, backend: httpcore.AsyncNetworkBackend | None, tls: SSLContext, proxy: str | None) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
+            proxy=None if proxy is None else httpcore.Proxy(proxy),
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_CONNECTIONS,
             keepalive_expiry=_KEPT_S,
@@ -266,7 +267,10 @@ class _Pieces(httpx.AsyncByteStream):
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """The transport of every client that calls others. With `inner` (an application in this process) its sockets are not used."""
+    """The transport of every client that calls others. With `inner` (an application in this process) its sockets are not used.
+
+    `proxy` is the operator's own way out (`http://host:port`): names and ports are checked here, addresses are the proxy's to check.
+    """
 
     def __init__(
         self,
@@ -276,12 +280,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         ports: frozenset[int] = PORTS,
         inner: httpx.AsyncBaseTransport | None = None,
         sockets: httpcore.AsyncNetworkBackend | None = None,
-        tls: SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         self._allow_loopback = allow_loopback
         self._ports = ports
-        backend = GuardedBackend(allow_loopback=allow_loopback, resolve=resolve, sockets=sockets or httpcore.AnyIOBackend())
-        self._inner = inner or _Pool(backend, tls or _tls())
+        guard = GuardedBackend(allow_loopback=allow_loopback, resolve=resolve, sockets=sockets or httpcore.AnyIOBackend())
+        self._inner = inner or _Pool(guard if proxy is None else sockets, _tls(), proxy)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the answer streams under its limits. Errors: BadRequest (target), Refused (redirect), httpx's own."""
@@ -305,9 +309,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     def _check(self, url: httpx.URL) -> None:
         """The URL once more, as it is about to be used: whoever built the request may have joined another one onto the base."""
-        shown = f"{url.scheme}://{url.raw_host.decode('ascii') if ':' not in url.host else f'[{url.host}]'}"
+        host = url.raw_host.decode("ascii")
+        shown = f"{url.scheme}://{f'[{host}]' if ':' in host else host}"
         target = check_url(shown if url.port is None else f"{shown}:{url.port}", self._allow_loopback, ports=self._ports)
-        if url.userinfo or target.host.strip("[]") != url.host:
+        if url.userinfo or target.host.strip("[]") != host:
             raise BadRequest("the address is not in its one spelling: use what check_url gives")
 
     async def aclose(self) -> None:
@@ -398,7 +403,8 @@ def make_client(
     *,
     resolve: Resolve = resolve_by_system,
     ports: frozenset[int] = PORTS,
+    proxy: str | None = None,
 ) -> httpx.AsyncClient:
     """The client that all peers share; with `transport` (an application in this process) names are checked and no socket is used."""
-    guarded = GuardedTransport(allow_loopback=allow_loopback, resolve=resolve, ports=ports, inner=transport)
+    guarded = GuardedTransport(allow_loopback=allow_loopback, resolve=resolve, ports=ports, inner=transport, proxy=proxy)
     return httpx.AsyncClient(transport=guarded, trust_env=False, follow_redirects=False, headers={"User-Agent": "cordon-node/1"})

@@ -154,6 +154,8 @@ BAD_URLS = [
     "https://*.de.example",
     "https://_x.de.example",
     "https://de%2eexample",
+    "https://de(.)example",
+    "https://hxxp.example",
     "https://localhost",
     "https://localhost.",
     "https://LOCALHOST",
@@ -320,6 +322,28 @@ async def test_the_client_itself_refuses_a_bad_url(url: str):
         with pytest.raises(BadRequest):
             await http.get(url)
     assert wire.called == []
+
+
+async def test_a_name_beyond_ascii_is_called_in_its_ascii_form():
+    """Whichever way it is written."""
+    names, wire = Names(**{"xn--bro-hoa.example": [[PUBLIC]]}), Wire()
+    async with client_of(names, wire) as http:
+        for url in ("https://b\u00fcro.example/", "https://xn--bro-hoa.example/"):
+            assert (await http.get(url)).text == "hi"
+    assert wire.names == ["xn--bro-hoa.example"]
+
+
+async def test_the_operators_proxy_is_the_way_out():
+    """It is asked to connect by name; what the name check refuses does not even reach it."""
+    async with (
+        misbehaving(plain(raw=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as proxy,
+        make_client(proxy=proxy.url) as http,
+    ):
+        with pytest.raises(httpx.TransportError):
+            await http.get("https://de.example/")
+        with pytest.raises(BadRequest):
+            await http.get("https://10.0.0.1/")
+    assert [head.split(b"\r\n")[0] for head in proxy.heard] == [b"CONNECT de.example:443 HTTP/1.1"]
 
 
 async def test_an_application_in_this_process_takes_the_place_of_the_sockets():
