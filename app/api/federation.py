@@ -200,6 +200,7 @@ async def _gone(receive: Receive) -> None:
     summary="A peer says that a log has grown.",
     openapi_extra=takes({JSON: ex.NUDGE}, s.Nudge),
     responses=answers({204: "Heard."}, None, "", "bad_json schema unsupported_media_type not_found idempotency_mismatch in_progress"),
+    response_class=Response,
     status_code=204,
 )
 async def nudge(visit: Gossiping) -> Response:
@@ -225,6 +226,7 @@ async def nudge(visit: Gossiping) -> Response:
         "",
         "malformed invalid_proof unsupported_media_type not_found idempotency_mismatch in_progress",
     ),
+    response_class=Response,
     status_code=202,
 )
 async def hand_over_evidence(visit: Gossiping) -> Response:
@@ -247,6 +249,7 @@ async def hand_over_evidence(visit: Gossiping) -> Response:
     summary="A peer says that it has carried out erasures.",
     openapi_extra=takes({JSON: ex.ACKNOWLEDGEMENT}, s.Acknowledgement),
     responses=answers({204: "Kept."}, None, "", "bad_json schema unsupported_media_type not_found idempotency_mismatch in_progress"),
+    response_class=Response,
     status_code=204,
 )
 async def acknowledge_erasures(visit: Gossiping) -> Response:
@@ -331,7 +334,7 @@ async def add_checkpoint(visit: Witnessing) -> Response:
         try:
             lines = await visit.api.federation.port.add_checkpoint(body)
         except SizeConflict as conflict:
-            return Response(b"%d\n" % conflict.size, status_code=409, media_type=TLOG_SIZE)
+            return Response(b"%d\n" % conflict.size, status_code=409, headers={"Content-Type": TLOG_SIZE})
         return Response(lines, media_type=TEXT)
 
     return await visit.once(body, work)

@@ -66,7 +66,8 @@ _KEYED = _EVERYBODY - {CallerClass.PUBLIC}
 PEER_SCOPE = "peer"
 """Of a request token of another node; no API key has it."""
 
-# Action -> (classes that may, scope that a key must carry; None: any key, or none at all).
+# Action -> (classes that may, scope that a key must carry; None: any key, or none at all). A peer does not READ: an answer would
+# hand on what a third node has logged for it, and from AMBER up only the origin does that (protocol §3.8).
 _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
     Action.PUBLISHED: (_EVERYBODY, None),
     Action.SCREEN: (_READERS, "screen"),
@@ -94,6 +95,8 @@ def permit(caller: Caller, action: Action, *, owner: str | None = None) -> None:
         if caller.caller_class is CallerClass.PUBLIC:
             raise Unauthenticated("this needs an API key, or the token of a peer: send `Authorization: Bearer …`")
         raise Forbidden(f"a key of class {caller.caller_class} may not do this")
+    if action is Action.FOLLOW and PEER_SCOPE in caller.scopes:
+        return
     if scope is not None and caller.caller_class is not CallerClass.PUBLIC and scope not in caller.scopes:
         raise Forbidden(f"this key lacks the scope `{scope}`: ask the operator for one that has it")
     if owner is not None and caller.caller_class is not CallerClass.OPERATOR and owner != caller.member:

@@ -68,7 +68,7 @@ class PeerTokens:
             reader=Reader(ReaderClass.NODE, request.node, memberships=memberships),
             actor=f"peer/{request.node}",
             member=request.node,
-            scopes=frozenset({"read", PEER_SCOPE}),
+            scopes=frozenset({PEER_SCOPE}),
             tier="green",
             requests_per_minute=PEER_PER_MINUTE,
         )

@@ -8,21 +8,33 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from app.api import federation
 from app.api.description import asks_of
 from app.domain.api_key import read_api_key
-from tests.api.front import Front, routes_of
+from app.domain.statement import ohash_of
+from tests.api.front import routes_of
+from tests.api.peers import Federating
 from tests.factories import accept, entity, sid_in, wallet, wallet_id
 
+OWN = ohash_of("de.example/log")
+QUERIES = {
+    "/fed/v1/entries": f"?o={OWN}&from=0&to=1",
+    "/fed/v1/parts": f"?o={OWN}&ids=0",
+    "/v1/search": "?q=golden",
+}
 TABLE = Path(__file__).parent / "permissions.json"
 
 
-async def ask(front: Front) -> dict[str, dict[str, int]]:
+async def ask(federating: Federating) -> dict[str, dict[str, int]]:
     """Every route, by every class of caller, with ids of things that exist and belong to somebody else."""
+    front = federating.front
     hidden = front.town.signer("de.lka#1").listing(wallet(1), entity("golden-sun", member="de.lka"), tlp="RED", aud=["de.lka"])
     await accept(front.node, hidden)
     stranger = read_api_key(await front.key("de.fiu", "vasp"))
     assert stranger is not None
-    ids = {"sid": sid_in(hidden), "address": wallet_id(1), "ver": "1", "path": "0/000.p/6"}
+    ids = {"sid": sid_in(hidden), "address": wallet_id(1), "ver": "1", "path": "0/000.p/6", "ohash": OWN}
     by_prefix = {
         "/v1/wallets": wallet_id(1),
         "/v1/indicators": "scam.example",
@@ -33,11 +45,16 @@ async def ask(front: Front) -> dict[str, dict[str, int]]:
     bodies = {
         "/v1/screen": {"json": {"items": [{"address": wallet_id(1)}]}},
         "/v1/api-keys": {"json": {"member": "de.exchange", "scopes": ["screen"]}},
+        "/fed/v1/nudge": {"json": {"o": OWN, "size": 1}},
+        "/fed/v1/acks": {"json": {"o": OWN, "size": 1, "sids": [sid_in(hidden)]}},
+        "/fed/v1/evidence": {"content": "cordon-fork/v1\n", "headers": {"Content-Type": "text/plain"}},
+        "/witness/add-checkpoint": {"content": "old 0\n"},
         "/v1/statements": {"content": hidden, "headers": {"Content-Type": "application/sd-jwt"}},
     }
     found: dict[str, dict[str, int]] = {}
-    for name, key in (await front.keys()).items():
-        async with front.at(key) as client:
+    callers = {name: front.at(key) for name, key in (await front.keys()).items()} | {"peer": federating.at()}
+    for name, caller in callers.items():
+        async with caller as client:
             for route in routes_of(front.app):
                 for method in sorted(route.methods or ()):
                     path = route.path_format
@@ -48,17 +65,17 @@ async def ask(front: Front) -> dict[str, dict[str, int]]:
                         path = path.replace("{" + parameter + "}", value)
                     if method == "GET" and route.path in ("/v1/wallets", "/v1/indicators", "/v1/screen"):
                         path += f"?id={wallet_id(1) if 'indicators' not in path else 'scam.example'}"
-                    if route.path == "/v1/search":
-                        path += "?q=golden"
+                    path += QUERIES.get(route.path, "")
                     options = bodies.get(route.path, {}) if method == "POST" else {}
                     answer = await client.request(method, path, **options)
                     found.setdefault(f"{method} {route.path}", {})[name] = answer.status_code
     return found
 
 
-async def test_the_table_is_the_one_that_was_agreed(front: Front) -> None:
+async def test_the_table_is_the_one_that_was_agreed(federating: Federating, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each route has a row, each class a status: what exists for somebody else is 404, what a class may not do 403, and 401 without a key."""
-    found = await ask(front)
+    monkeypatch.setattr(federation, "STREAM_S", 0.0)  # a stream that ends at once
+    found = await ask(federating)
     agreed = json.loads(TABLE.read_text("utf-8"))
     assert set(found) == set(agreed), "a route without an entry: decide who may call it, and write it down"
     assert {route: row for route, row in found.items() if agreed[route] != row} == {}
@@ -86,5 +103,8 @@ def test_the_table_denies_by_default() -> None:
     assert len(content) == 10
     for route in content:
         assert {agreed[route][name] for name in ("auditor", "operator", "agency_without_scopes")} == {403}, route
+        assert agreed[route]["peer"] in (401, 403), route  # the hot path knows API keys alone
     for route in (route for route in agreed if "api-keys" in route or "held" in route):
         assert agreed[route]["public"] == 401
+    for route in ("GET /fed/v1/stream", "POST /fed/v1/nudge", "POST /fed/v1/evidence", "POST /fed/v1/acks"):
+        assert {name for name, status in agreed[route].items() if status < 400} == {"peer"}, route
