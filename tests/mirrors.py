@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.domain.answer import Listing
 from app.domain.folding import Event, Folded, OriginState, State, fold
 from app.domain.labels import EVERYTHING
 from app.domain.merkle import leaf_hash
@@ -195,8 +196,6 @@ async def fold_everything(tx: Transaction, keyrings: Mapping[str, Keyring]) -> t
 
 
 def _on_branch(event: Event, common: int | None) -> Event:
-    from dataclasses import replace
-
     return event if common is None or event.index < common else replace(event, branch="a")
 
 
@@ -228,7 +227,22 @@ async def check_index(database: Database, index: ListingIndex) -> None:
     fresh = ListingIndex()
     await fill_index(database, fresh)
     assert {o: at for o, at in index.positions.items() if at} == {o: at for o, at in fresh.positions.items() if at}
-    assert index._by_subject == fresh._by_subject
+    for subject in index._by_subject.keys() | fresh._by_subject.keys():
+        ours, stored = _by_place(index.find(subject)), _by_place(fresh.find(subject))
+        wrong = {(place, name) for place in ours.keys() | stored.keys() for name in _differences(ours.get(place), stored.get(place))}
+        assert not wrong, (subject, wrong)
     assert {end: set(map(repr, links)) for end, links in index._links.items()} == {
         end: set(map(repr, links)) for end, links in fresh._links.items()
     }
+
+
+def _by_place(listings: Sequence[Listing]) -> dict[tuple[str, int, int], Listing]:
+    return {(one.origin, one.index, one.number): one for one in listings}
+
+
+def _differences(ours: Listing | None, stored: Listing | None) -> list[str]:
+    """In which members two listings differ, with both values."""
+    if ours is None or stored is None:
+        return [f"index {'lacks' if ours is None else 'shows'} it"]
+    names = list(Listing.__annotations__)
+    return [f"{name}: {getattr(ours, name)} != {getattr(stored, name)}" for name in names if getattr(ours, name) != getattr(stored, name)]

@@ -198,9 +198,9 @@ async def test_what_is_withheld_is_supplied_later(here: Here, fr: PeerLog) -> No
     assert await here.lacking(fr) == {}
     assert here.listed(wallet_id(1)) == [(fr.origin, at)]
     assert not (await here.gate.supply(fr.origin, fr.offered(0, at + 1))).moved
+    hidden = fr.log(bka(fr).listing(wallet(2)))
+    await here.take(fr, hide={hidden})
     with pytest.raises(Betrayed):
-        hidden = fr.log(bka(fr).listing(wallet(2)))
-        await here.take(fr, hide={hidden})
         await here.gate.supply(fr.origin, [Offered(hidden, fr.entries[0])])
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)

@@ -169,7 +169,9 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
     await tx.withheld.put_many(page.withheld)
     await tx.evidence.put_poison(page.poison)
     events = [one.event for one in page.logged]
-    moving = [event for event in events if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
+    # What an annotation says is shown with its targets: so its late part moves them, too.
+    placed = [*events, *(one.event for one in late)]
+    moving = [event for event in placed if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
     also = again | {(page.origin, one.event.sid) for one in late} | await _unsure(tx, page.origin, events)
     refolded = await refold(tx, moving, keyrings=keyrings, also=also)
     listings = [_as_folded(one, refolded) for one in (*page.logged, *late) if one.stub.kind == Kind.LISTING]

@@ -95,7 +95,12 @@ def part_rows(one: Logged) -> list[PartRow]:
 def item_rows(one: Logged) -> list[ItemRow]:
     """What can be looked up: wallets, indicators, entities and links of a listing."""
     origin, index = one.event.origin, one.event.index
-    rows = [ItemRow.of(origin, index, row.number, row.value, body=row.body) for row in one.items.rows]
+    rows = [
+        _new(ItemRow, (origin, index, row.number, row.id, row.type, row.body, "", (), 0))
+        if row.body is not None and row.type != "entity"
+        else ItemRow.of(origin, index, row.number, row.value, body=row.body)
+        for row in one.items.rows
+    ]
     return rows + [ItemRow.of(origin, index, link.number, link.value, body=link.body) for link in one.items.links]
 
 
