@@ -101,7 +101,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         ),
     )
     sources = SourceBoard()
-    moment = Moments(settings, identity.origin, keyring, guards, clock)
+    moment = Moments(settings, keyring, guards=guards, sources=sources, clock=clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
     return Node(
@@ -294,11 +294,12 @@ async def beside(app: FastAPI, bind: str) -> AsyncIterator[None]:
 class Moments:
     """Now, under the policy in force: its public delay if it names one, else the operator's. One value serves a whole millisecond."""
 
-    def __init__(self, settings: Settings, origin: str, keyring: Keyring, guards: Guards, clock: Callable[[], int]) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, *, guards: Guards, sources: SourceBoard, clock: Callable[[], int]) -> None:
         self._delay_h = settings.public_delay_h
-        self._origin = origin
+        self._origin = keyring.origin
         self._keyring = keyring
         self._guards = guards
+        self._sources = sources
         self._clock = clock
         self._last: tuple[int, Moment] = (-1, Moment(now_ms=0))
 
@@ -306,11 +307,18 @@ class Moments:
         """The moment."""
         now_ms = self._clock()
         version, moment = self._last
-        if moment.now_ms == now_ms and version == self._keyring.version:
+        if moment.now_ms == now_ms and version == self._keyring.version and moment.sources is self._sources.sources:
             return moment
         stated = self._keyring.stated_policy
         delay_h = self._delay_h if stated is None else stated.public_delay_h
-        moment = Moment(now_ms=now_ms, public_delay_ms=delay_h * HOUR_MS, own_origin=self._origin, protected=self._guards.is_listed_here)
+        moment = Moment(
+            now_ms=now_ms,
+            public_delay_ms=delay_h * HOUR_MS,
+            own_origin=self._origin,
+            sources=self._sources.sources,
+            weightless=self._sources.weightless,
+            protected=self._guards.is_listed_here,
+        )
         self._last = (self._keyring.version, moment)
         return moment
 

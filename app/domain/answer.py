@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .canonical import JsonValue
 from .labels import Label, Reader, ReaderClass, can_read
+from .sources import Source
 
 
 class Match(StrEnum):
@@ -106,6 +107,10 @@ class Moment:
     now_ms: int
     public_delay_ms: int = 72 * 3_600_000
     own_origin: str = ""
+    sources: tuple[Source, ...] = ()
+    """The logs of others that the answer rests on, too."""
+    weightless: frozenset[str] = frozenset()
+    """Logs whose word is shown and decides nothing (local trust)."""
     protected: Callable[[str], bool] = field(default=lambda _id: False)
 
     @property
@@ -174,7 +179,7 @@ def shown_state(listing: Listing, reader: Reader, moment: Moment) -> str:
         return "expired"
     if listing.contested:
         return "contested"
-    disputes = _disputes(listing, reader)
+    disputes = [dispute for dispute in _disputes(listing, reader) if dispute.origin not in moment.weightless]
     stage = _binding_stage(disputes)
     if stage in ("overdue", "upheld"):
         return "suspended"
@@ -184,8 +189,10 @@ def shown_state(listing: Listing, reader: Reader, moment: Moment) -> str:
 
 
 def makes_listed(listing: Listing, reader: Reader, moment: Moment) -> bool:
-    """Whether this listing makes its subject `listed` for the reader: live, not suspended, and no guard."""
-    return not is_guard(listing.item) and shown_state(listing, reader, moment) in ("active", "disputed", "contested")
+    """Whether this listing makes its subject `listed` for the reader: live, not suspended, of a log with weight, and no guard."""
+    if is_guard(listing.item) or listing.origin in moment.weightless:
+        return False
+    return shown_state(listing, reader, moment) in ("active", "disputed", "contested")
 
 
 def _disputes(listing: Listing, reader: Reader) -> list[Annotation]:

@@ -1,41 +1,10 @@
-"""Where the answers of this node come from: the state of every log that it follows, as one value that is replaced, never changed.
-
-`live` logs answer fully; whatever is stale, suspect or forked makes an answer `degraded`, so that nobody takes silence for "not listed"
-(protocol §3.10). `age_s` tells how long ago the log was last heard of, and says 0 below a minute: how often it grows is nobody's business.
-"""
+"""The states of the logs that this node follows, as one value that is replaced, never changed; what every answer takes once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.domain.sources import Source
 
-from app.domain.canonical import JsonValue
-
-FRESH_S = 60
-STALE_AFTER_S = 300
-"""From the newest cosignature by a key that the log's jurisdiction names (protocol §3.6)."""
-GOOD = frozenset({"live", "retired"})
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A followed log. `state`: live, stale, suspect, forked or retired; `heard_s`: the newest heartbeat that counts, epoch seconds."""
-
-    origin: str
-    state: str
-    heard_s: int
-
-    def state_at(self, now_s: int) -> str:
-        """The state as it shows at a moment: a live log goes stale by itself when it falls silent."""
-        if self.state == "live" and now_s - self.heard_s > STALE_AFTER_S:
-            return "stale"
-        return self.state
-
-    def words(self, now_s: int) -> dict[str, JsonValue]:
-        """One entry of `sources` in an answer (schemas §4.2)."""
-        state = self.state_at(now_s)
-        age_s = max(now_s - self.heard_s, 0)
-        is_dated = state != "retired" and age_s > FRESH_S
-        return {"origin": self.origin, "state": state, "age_s": age_s if is_dated else 0, "stale": state == "stale"}
+__all__ = ["Source", "SourceBoard"]
 
 
 class SourceBoard:
@@ -43,6 +12,8 @@ class SourceBoard:
 
     def __init__(self) -> None:
         self.sources: tuple[Source, ...] = ()
+        self.weightless: frozenset[str] = frozenset()
+        """Logs whose word is shown here and decides nothing: their weight is 0."""
 
     def put(self, source: Source) -> None:
         """Set the state of one log."""
@@ -52,8 +23,3 @@ class SourceBoard:
     def drop(self, origin: str) -> None:
         """A log that is followed no more."""
         self.sources = tuple(one for one in self.sources if one.origin != origin)
-
-
-def is_degraded(sources: tuple[Source, ...], now_s: int) -> bool:
-    """Whether some log cannot be relied on at the moment."""
-    return any(one.state_at(now_s) not in GOOD for one in sources)

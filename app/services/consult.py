@@ -31,6 +31,7 @@ from app.domain.folding import Event
 from app.domain.identifiers import Indicator, describe, read_id, read_subject
 from app.domain.labels import Label, Reader, can_read
 from app.domain.permission import Caller
+from app.domain.sources import is_degraded
 from app.seal.keyring import KeyRecord, Keyring
 from app.storage.database import Database, Transaction
 from app.storage.entities import MOST_CANDIDATES
@@ -212,7 +213,7 @@ class Consultation:
             "links": [_link_words(link) for link in links if sees_link(link, reader, moment)],
             "history": _history(listings, reader, moment),
             "as_of": instant_text(moment.now_ms),
-            "degraded": False,
+            "degraded": is_degraded(moment.sources, moment.now_s),
         }
 
     # --- entities and search -------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ class Consultation:
             "disagreements": _disagreements(listings),
             "links": [_link_words(link) for link in links],
             "as_of": instant_text(moment.now_ms),
-            "degraded": False,
+            "degraded": is_degraded(moment.sources, moment.now_s),
         }
 
     async def entities(
@@ -275,7 +276,12 @@ class Consultation:
         if not items:
             found, _ = await self.entities(reader, text=text, kind=None, country=None, programme=None, after="", limit=limit)
             items.extend(found)
-        return {"read_as": read_as, "items": items[:limit], "as_of": instant_text(moment.now_ms), "degraded": False}
+        return {
+            "read_as": read_as,
+            "items": items[:limit],
+            "as_of": instant_text(moment.now_ms),
+            "degraded": is_degraded(moment.sources, moment.now_s),
+        }
 
     # --- members -------------------------------------------------------------------------------------------------
 

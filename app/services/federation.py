@@ -197,6 +197,14 @@ class Federation:
             return
         async with self._parts.database.reading() as tx:
             peers = {row.node: row for row in await tx.peers.all()}
+            mirrors = await tx.mirrors.all()
+        self._parts.sources.weightless = frozenset(row.origin for row in mirrors if row.weight == 0)
+        known = {one.origin for one in self._parts.sources.sources}
+        for row in mirrors:
+            if row.node not in peers:
+                self._parts.sources.drop(row.origin)
+            elif row.origin not in known:
+                self._parts.sources.put(Source(row.origin, row.state, row.note_ms // 1000))
         if self._epoch:
             await self._parts.foreign.load()
             await self._parts.foreign.reload_index()
@@ -204,9 +212,9 @@ class Federation:
             node for node in self.followers if node not in peers or peers[node].paused or peers[node] != self.followers[node].peer
         ]:
             await self._unfollow(node)
-        for node, row in peers.items():
-            if node not in self.followers and not row.paused:
-                self.followers[node] = self._make_follower(row)
+        for node, peer in peers.items():
+            if node not in self.followers and not peer.paused:
+                self.followers[node] = self._make_follower(peer)
                 if self._is_running:
                     self._follow(node)
         self._epoch = epoch

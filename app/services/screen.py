@@ -28,6 +28,7 @@ from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import Reader
+from app.domain.sources import is_degraded
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
 
@@ -100,7 +101,8 @@ class Screening:
     def frame(self, moment: Moment) -> dict[str, JsonValue]:
         """What every answer says of its sources. The node's own log is never stale to itself: `age_s` must not tell of hidden entries."""
         own: JsonValue = {"origin": moment.own_origin, "state": "live", "age_s": 0, "stale": False}
-        return {"as_of": instant_text(moment.now_ms), "degraded": False, "sources": [own]}
+        followed = [source.words(moment.now_s) for source in moment.sources]
+        return {"as_of": instant_text(moment.now_ms), "degraded": is_degraded(moment.sources, moment.now_s), "sources": [own, *followed]}
 
     def find(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Finding:
         """What is known of one subject for one reader."""
