@@ -40,7 +40,8 @@ class Guards:
         """Whether a listing of this id must wait: on the local list, or said to be benign by an agency of this jurisdiction."""
         if subject in self._ids:
             return True
-        return any(x.origin == self._own_origin and is_guard(x.item) for x in self._index.find(subject))
+        listed = self._index.find(subject)
+        return bool(listed) and any(x.origin == self._own_origin and is_guard(x.item) for x in listed)
 
 
 def read_guard_file(path: Path) -> list[tuple[str, str, str]]:

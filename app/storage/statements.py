@@ -122,7 +122,7 @@ class StatementShelf:
 
     async def put_parts(self, rows: Sequence[PartRow]) -> None:
         """Keep disclosures, in the order of the wire."""
-        await self._session.load(part, [(p.origin, p.index, p.number, p.part, p.name, p.digest, p.disclosure) for p in rows])
+        await self._session.load(part, rows)
 
     async def set_states(self, states: Mapping[Key, ShownState]) -> None:
         """What the fold, without a clock, says of statements now."""
