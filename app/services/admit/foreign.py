@@ -27,7 +27,7 @@ from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import read_document
-from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entry
+from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entries
 from app.services.admit.foreign_page import Page, Written, registry_end, write_page
 from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking, reconsider
 from app.services.admit.moving import Face, Moved, faces_of, fill_index, moved_between, moved_by_members, read_moved
@@ -427,15 +427,11 @@ class ForeignGate:
 
 
 def _open_chunk(page: Sequence[Offered], leaves: Sequence[bytes], find_key: FindKey, from_relay: bool) -> list[Opened | None]:
-    found: list[Opened | None] = []
     for offered, leaf in zip(page, leaves, strict=True):
-        if offered.entry is None:
-            found.append(None)
-        elif leaf_hash(offered.entry) != leaf:
+        if offered.entry is not None and leaf_hash(offered.entry) != leaf:
             raise Betrayed(f"entry {offered.index} does not hash to the leaf that its log signed: ask another source")
-        else:
-            found.append(open_entry(offered, find_key, from_relay=from_relay))
-    return found
+    opened = iter(open_entries([offered for offered in page if offered.entry is not None], find_key, from_relay=from_relay))
+    return [None if offered.entry is None else next(opened) for offered in page]
 
 
 async def _waiting(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:

@@ -12,19 +12,19 @@ same bytes finds the same fault, whenever they came to it. So nothing is judged 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.domain.answer import epoch_ms
 from app.domain.canonical import JsonValue
 from app.domain.claims import KINDS
-from app.domain.errors import DisclosureMismatch, Malformed, Refused, ScopeDenied, TooLarge, UnknownKid, Validity, WrongOrigin
+from app.domain.errors import CordonError, DisclosureMismatch, Malformed, Refused, ScopeDenied, TooLarge, UnknownKid, Validity, WrongOrigin
 from app.domain.items import CheckedItems, check_categories, collect_items
 from app.domain.labels import RANK, Label, Tlp
 from app.domain.registry import node_of_origin
 from app.domain.statement import LONGEST_S, NODE_KINDS, TYP, Disclosure, Kind, Stub, check_mandate_kind, read_stub, sid_of
 from app.seal.disclosure import read_disclosures
-from app.seal.jws import PublicKey, open_token
+from app.seal.jws import PublicKey, Token, open_tokens
 from app.seal.keyring import Keyring
 
 LAST_MS = 253_402_300_799_000
@@ -75,20 +75,41 @@ def is_relayed(label: Label) -> bool:
 
 def open_entry(offered: Offered, find_key: FindKey, *, from_relay: bool) -> Opened:
     """Read an entry that is there. Never raises: what cannot be read is a fault."""
+    (opened,) = open_entries([offered], find_key, from_relay=from_relay)
+    return opened
+
+
+def open_entries(page: Sequence[Offered], find_key: FindKey, *, from_relay: bool) -> list[Opened]:
+    """`open_entry` of each: step by step over all of them, the signatures in one loop, which takes less (ADR 0008)."""
+    timed = [_read_time(offered) for offered in page]
+    jws = [one.entry.partition(b" ")[2] if one.fault is None else b"" for one in timed]
+    tokens = open_tokens(jws, typ=TYP, find_key=find_key)
+    stubs = [one if one.fault else _read_stub(one, token) for one, token in zip(timed, tokens, strict=True)]
+    return [
+        one if one.stub is None or one.fault else _with_parts(one, one.stub, offered, from_relay=from_relay)
+        for one, offered in zip(stubs, page, strict=True)
+    ]
+
+
+def _read_time(offered: Offered) -> Opened:
     assert offered.entry is not None
     entry = offered.entry
     time = _TIME.match(entry)
     accepted_ms = int(entry[: time.end() - 1]) if time else LAST_MS + 1
     if time is None or accepted_ms > LAST_MS:
         return Opened(offered.index, entry, fault="malformed")
-    opened = Opened(offered.index, entry, accepted_ms, _sid(entry[time.end() :]))
+    return Opened(offered.index, entry, accepted_ms, _sid(entry[time.end() :]))
+
+
+def _read_stub(timed: Opened, token: Token | CordonError) -> Opened:
     try:
-        token = open_token(entry[time.end() :], typ=TYP, find_key=find_key)
+        if isinstance(token, CordonError):
+            raise token
         stub = read_stub(token.claims, kid=token.kid, sid=token.sid, lenient=True)
         _check_span(stub)
     except Refused as error:
-        return replace(opened, fault=error.slug)
-    return _with_parts(replace(opened, stub=stub), stub, offered, from_relay=from_relay)
+        return replace(timed, fault=error.slug)
+    return replace(timed, stub=stub)
 
 
 def _sid(jws: bytes) -> str | None:
