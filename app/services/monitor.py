@@ -282,8 +282,14 @@ class Monitor:
         """A peer has carried out erasures of our log; its signed request is kept as the receipt."""
         if ohash != ohash_of(self._own_log.origin):
             raise NotFound("this is not our log: tell the node that it belongs to")
+        origin = self._own_log.origin
         async with self._database.transaction() as tx:
-            await tx.acks.done(node, self._own_log.origin, sids, self._clock(), token)
+            # A quick peer answers before our own round has noted whom to ask: its word counts all the same.
+            erasures = [
+                found.sid for sid in sids if (found := await tx.statements.locate(origin, sid)) is not None and found.kind == Kind.ERASE
+            ]
+            await tx.acks.ask([node], origin, erasures, self._clock())
+            await tx.acks.done(node, origin, erasures, self._clock(), token)
 
     async def report_overdue(self) -> int:
         """Erasures that a peer has not confirmed within 72 hours, one log line each (trust-and-ops §1.6, protocol §3.9)."""

@@ -21,6 +21,7 @@ from app.domain.checkpoint import Checkpoint
 from app.domain.errors import Betrayed, InvalidProof, Unavailable
 from app.domain.fork import ForkEvidence, make_evidence
 from app.domain.merkle import leaf_hash, root_at
+from app.domain.note import parse_note
 from app.domain.statement import ohash_of
 from app.domain.tiles import Edge, TileKey, TileReader, needed_for_consistency
 from app.index.heads import HeadBoard
@@ -264,7 +265,7 @@ class Mirroring:
     async def _heard(self, tree: Tree, note: str, heard_s: int | None) -> None:
         """All of it is in: keep the note, cosign, and let others see."""
         origin, size, now_ms = tree.origin, tree.size, self._clock()
-        tree.note = note
+        tree.note = note = self._own_lines(origin, note)
         before = None
 
         async def work(tx: Transaction) -> None:
@@ -279,9 +280,17 @@ class Mirroring:
         state = "live" if before is None or before.state == "suspect" else before.state
         self._sources.put(Source(origin, state, heard_s or 0))
         shown = self._heads.get(origin)
+        if shown is not None and shown.size == size and (self.read_note(origin, shown.note)[1] or 0) >= (heard_s or 0):
+            return  # the same checkpoint, perhaps cosigned by another: shown anew it would go round in circles
         self._heads.put(origin, self._cosigned(note, now_ms) if state == "live" else note, size)
         if shown is None or size > shown.size:
             self._on_grown(origin, size)
+
+    def _own_lines(self, origin: str, note: str) -> str:
+        """The note with the lines of the log's own keys alone: every mirror adds its own, so a note that goes round must not grow."""
+        parsed = parse_note(note)
+        known = {(one.key.name, one.key.key_id) for one in self.verifiers(origin)}
+        return add_lines(parsed.text + "\n", *(line.line() for line in parsed.signatures if (line.name, line.key_id) in known))
 
     def _cosigned(self, note: str, now_ms: int) -> str:
         """With our witness line: this node holds a tree that ends in this checkpoint."""
