@@ -142,25 +142,37 @@ async def test_a_line_of_another_form_is_malformed(text: str):
             await client.entries(OHASH, 7, 8)
 
 
-def test_an_entry_has_the_size_that_a_log_can_hold():
+async def test_an_entry_has_the_size_that_a_log_can_hold():
     """65,535 bytes are an entry, one more is none; nor are bytes that are no text."""
-    assert len(read_lines(line(7, e="x" * 65_535))[0].entry or b"") == 65_535
+    assert len((await read_lines(line(7, e="x" * 65_535)))[0].entry or b"") == 65_535
     for body in (line(7, e="x" * 65_536), b'{"i":7,"e":"\xff"}\n', b'{"i":7,"e":"\\ud800"}\n'):
         with pytest.raises(Malformed):
-            read_lines(body)
+            await read_lines(body)
 
 
-def test_a_line_has_all_the_disclosures_that_a_statement_can_have():
+async def test_a_line_has_all_the_disclosures_that_a_statement_can_have():
     """256 of them, and every erased part beside."""
-    (read,) = read_lines(line(7, e="1 a.b.c", d=["ZA"] * 256, x=["ctx", "pii"]))
+    (read,) = await read_lines(line(7, e="1 a.b.c", d=["ZA"] * 256, x=["ctx", "pii"]))
     assert (len(read.disclosures), len(read.erased)) == (256, 2)
 
 
-def test_a_page_has_a_number_of_lines_that_it_cannot_pass():
+async def test_a_page_keeps_nobody_waiting():
+    """While a full page is read, others on the loop have their turns; its one line in another spelling is read all the same."""
+    body = b"".join(line(n, e="1 a.b.c", d=["Z" * 1000]) for n in range(PAGE - 1)) + b'{ "i": %d, "w": "stub" }\n' % (PAGE - 1)
+    reading = asyncio.create_task(read_lines(body))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 10
+    assert [one.index for one in reading.result()] == list(range(PAGE))
+
+
+async def test_a_page_has_a_number_of_lines_that_it_cannot_pass():
     """1,024 lines, however small."""
-    assert len(read_lines(b"".join(line(n, w="stub") for n in range(PAGE)))) == PAGE
+    assert len(await read_lines(b"".join(line(n, w="stub") for n in range(PAGE)))) == PAGE
     with pytest.raises(TooLarge):
-        read_lines(b"".join(line(n, w="stub") for n in range(PAGE + 1)))
+        await read_lines(b"".join(line(n, w="stub") for n in range(PAGE + 1)))
 
 
 async def test_a_page_has_a_size_that_it_cannot_pass():
