@@ -199,11 +199,16 @@ def _on_branch(event: Event, common: int | None) -> Event:
     return event if common is None or event.index < common else replace(event, branch="a")
 
 
-async def check_fold(database: Database, keyrings: Keyrings) -> Folded:
-    """Stored states are those of the pure fold; what it destroyed is gone; nothing else is."""
+async def check_fold(database: Database, keyrings: Keyrings, *, ever: set[tuple[str, str, str]] | None = None) -> Folded:
+    """Stored states are those of the pure fold; what it ever destroyed is gone, and nothing else is.
+
+    `ever`: what it destroyed before, added to. An erasure that falls afterwards, with its key or past a fork, brings nothing back.
+    """
     async with database.reading() as tx:
         folded, events = await fold_everything(tx, {one.origin: one for one in keyrings})
         destroyed = {(gone.origin, gone.sid, gone.part) for gone in folded.destroyed}
+        ever = destroyed if ever is None else ever
+        ever |= destroyed
         for event in events:
             stored = (await tx.statements.locate_all(event.origin, [event.sid]))[event.sid].state
             pure = folded.states.get((event.origin, event.sid))
@@ -215,7 +220,9 @@ async def check_fold(database: Database, keyrings: Keyrings) -> Folded:
             assert (stored.state, stored.superseded_by, stored.contested) == expected, (event, stored, pure)
             assert pure.state is State.INERT or expiry == pure.expires_at, (event, stored, pure)
             for part in await tx.statements.parts_of(event.origin, [event.index]):
-                assert part.is_erased == ((event.origin, event.sid, part.part) in destroyed), (event, part)
+                place = (event.origin, event.sid, part.part)
+                assert part.is_erased or place not in destroyed, (event, part)
+                assert not part.is_erased or place in ever, (event, part)
         erased = [(origin, sid) for origin, sid, part in destroyed if part == "core"]
         for origin, sid in erased:
             assert await tx.subjects.listings_of_sids(origin, [sid]) == []

@@ -79,6 +79,10 @@ class Page:
 
     def _take_stub(self, opened: Opened, stub: Stub) -> None:
         fault = judge(stub, self.keyring, index=opened.index, accepted_ms=opened.accepted_ms)
+        if fault == UnknownKid.slug:
+            # Nobody vouched for the key yet: it says no more than an entry whose key we shall never know.
+            self.accuse(opened, fault)
+            return
         if fault is not None:
             event = event_of(stub, self.origin, opened.index, bad=True)
             self.logged.append(Logged(stub, event, opened.accepted_ms, (), NO_ITEMS, INERT))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.canonical import b64u_decode, read_json
-from app.domain.errors import CordonError, Refused
+from app.domain.errors import CordonError, Refused, UnknownKid
 from app.domain.folding import Event, Key
 from app.domain.statement import Kind, Stub, read_stub
 from app.seal.keyrings import Keyrings
@@ -150,6 +150,8 @@ async def _again(tx: Transaction, page: Page, entry: LogEntry, event: Event | No
     if stub is None:
         return
     fault = judge(stub, page.keyring, index=entry.index, accepted_ms=opened.accepted_ms)
+    if event is None and fault == UnknownKid.slug:
+        return
     bad = fault is not None
     if event is None or event.bad != bad:
         now = event_of(stub, page.origin, entry.index, bad=bad)
