@@ -8,7 +8,7 @@ the vector of logs that it was computed from; anyone with the same entitlement c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,9 @@ from .note import check_name, to_base64
 
 BUCKET_BITS = 16
 BUCKETS = 1 << BUCKET_BITS
+SEGMENT_BITS = 8
+SEGMENT_BUCKETS = 1 << SEGMENT_BITS
+"""A segment is 256 neighbouring buckets: the unit in which a mirror fetches a view."""
 SID_BYTES = 16
 MAX_SIDS = 255
 MAX_SEVERITY = 4
@@ -131,6 +134,11 @@ class BucketTree:
             rows.append(parents(rows[-1]))
         return cls(rows)
 
+    @classmethod
+    def grow(cls, buckets: Sequence[bytes]) -> Growth:
+        """The same from all 65,536 buckets, in steps between which others may work."""
+        return Growth(buckets)
+
     @property
     def root(self) -> bytes:
         return self._rows[-1][0]
@@ -150,6 +158,55 @@ class BucketTree:
     def path(self, number: int) -> tuple[bytes, ...]:
         """The 16 sibling hashes from the leaf of the bucket to the root."""
         return tuple(row[number >> level ^ 1] for level, row in enumerate(self._rows[:-1]))
+
+    def segment(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
+        """The hash over the 256 buckets whose numbers begin with these 8 bits, and its 8 sibling hashes up to the root."""
+        path = tuple(row[number >> level ^ 1] for level, row in enumerate(self._rows[SEGMENT_BITS:-1]))
+        return self._rows[SEGMENT_BITS][number], path
+
+
+class Growth:
+    """A tree in the making; `steps` hashes a part at each turn, `tree` is the tree after the last."""
+
+    def __init__(self, buckets: Sequence[bytes]) -> None:
+        self._buckets = buckets
+        self._rows: list[list[bytes]] = [[]]
+
+    def steps(self, size: int = 1024) -> Iterator[None]:
+        """Hash the next `size` nodes, again and again."""
+        leaves = self._rows[0]
+        for first in range(0, BUCKETS, size):
+            leaves += [bucket_leaf(number, self._buckets[number]) for number in range(first, first + size)]
+            yield
+        while len(self._rows[-1]) > 1:
+            below, row = self._rows[-1], list[bytes]()
+            for first in range(0, len(below), 2 * size):
+                row += parents(below[first : first + 2 * size])
+                yield
+            self._rows.append(row)
+
+    def tree(self) -> BucketTree:
+        """What has grown."""
+        return BucketTree(self._rows)
+
+
+def segment_hash(number: int, buckets: Sequence[bytes]) -> bytes:
+    """The hash over the 256 buckets of a segment."""
+    row = [bucket_leaf(number << SEGMENT_BITS | place, data) for place, data in enumerate(buckets)]
+    while len(row) > 1:
+        row = parents(row)
+    return row[0]
+
+
+def verify_segment(number: int, buckets: Sequence[bytes], path: Sequence[bytes], *, root: bytes) -> None:
+    """InvalidProof unless these are the 256 buckets of the segment under the root of an opened head; Malformed for a bucket that no
+    honest node writes.
+    """
+    if len(buckets) != SEGMENT_BUCKETS:
+        raise Malformed(f"a segment has {SEGMENT_BUCKETS} buckets, not {len(buckets)}")
+    verify_inclusion(segment_hash(number, buckets), path, index=number, size=BUCKETS >> SEGMENT_BITS, root=root)
+    for place, data in enumerate(buckets):
+        parse_bucket(data, number << SEGMENT_BITS | place)
 
 
 # --- the head ------------------------------------------------------------------------------------------------------

@@ -27,9 +27,25 @@ class ListingIndex:
         self._linked_by: dict[tuple[str, str], dict[str, None]] = {}
         self.positions: dict[str, int] = {}
         """Per log, the index up to which its statements are in here."""
+        self._touched: dict[str, None] | None = None
 
     def __len__(self) -> int:
         return len(self._by_subject)
+
+    def subjects(self) -> tuple[str, ...]:
+        """Every id with a live listing."""
+        return tuple(self._by_subject)
+
+    def take_touched(self) -> dict[str, None]:
+        """The ids of which something else is said since the last call; at the first call every id. For one caller: who keeps views."""
+        found = dict.fromkeys(self._by_subject) if self._touched is None else self._touched
+        self._touched = {}
+        return found
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether `take_touched` would give any."""
+        return self._touched is None or bool(self._touched)
 
     def find(self, subject: str) -> tuple[Listing, ...]:
         """Live listings on an id, oldest first; empty if none."""
@@ -64,6 +80,8 @@ class ListingIndex:
 
     def become(self, other: ListingIndex) -> None:
         """Hold what `other` holds from now on, which nobody else may use: it was loaded anew beside this one."""
+        if self._touched is not None:
+            self._touched |= dict.fromkeys(self._by_subject) | dict.fromkeys(other._by_subject)
         self._by_subject, self._by_statement, self._by_key = other._by_subject, other._by_statement, other._by_key
         self._links, self._linked_by, self.positions = other._links, other._linked_by, other.positions
 
@@ -82,6 +100,8 @@ class ListingIndex:
     def _put_in(self, listing: Listing) -> None:
         statement = (listing.origin, listing.sid)
         subject = listing.subject
+        if self._touched is not None:
+            self._touched[subject] = None
         before = self._by_subject.get(subject)
         if before is None:
             self._by_subject[subject] = (listing,)
@@ -91,6 +111,8 @@ class ListingIndex:
         self._by_statement.setdefault(statement, {})[subject] = None
 
     def _take_out(self, subject: str, statement: tuple[str, str]) -> None:
+        if self._touched is not None:
+            self._touched[subject] = None
         kept = tuple(x for x in self._by_subject.get(subject, ()) if (x.origin, x.sid) != statement)
         if kept:
             self._by_subject[subject] = kept
