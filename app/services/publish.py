@@ -15,7 +15,6 @@ import orjson
 
 from app.domain.answer import is_own
 from app.domain.errors import LogFrozen, NotFound
-from app.domain.folding import Event
 from app.domain.labels import Label, Reader, ReaderClass, Tlp, can_read
 from app.domain.merkle import inclusion_path
 from app.domain.statement import ohash_of
@@ -24,7 +23,7 @@ from app.seal.notes import add_lines, make_receipt
 from app.services.admit import receipt_extra
 from app.storage.database import Database, Transaction
 from app.storage.log import LogEntry
-from app.storage.records import PartRow, Stored
+from app.storage.records import Labelled, PartRow, Stored
 
 PAGE_LINES = 1_024
 PAGE_BYTES = 4 * 1024 * 1024
@@ -165,10 +164,9 @@ class Publisher:
         async with self._database.reading() as tx:
             end = min(end, await self._processed(tx, origin), first + PAGE_LINES)
             for start in range(first, end, STRETCH):
-                stop = min(start + STRETCH, end)
-                entries = await tx.log.entries(origin, start, stop)
-                events = await tx.statements.events_between(origin, start, stop)
-                if not await self._write(tx, page, _Stretch(range(start, stop), entries, events), may):
+                indices = range(start, min(start + STRETCH, end))
+                entries = await tx.log.entries(origin, indices.start, indices.stop)
+                if not await self._write(tx, page, _Stretch(indices, entries), may):
                     break
                 await asyncio.sleep(0)
         return page
@@ -183,8 +181,7 @@ class Publisher:
             for start in range(0, len(indices), STRETCH):
                 some = indices[start : start + STRETCH]
                 entries = await tx.log.entries_at(origin, some)
-                events = await tx.statements.events_at(origin, some)
-                if not await self._write(tx, page, _Stretch(some, entries, events), may):
+                if not await self._write(tx, page, _Stretch(some, entries), may):
                     break
                 await asyncio.sleep(0)
         return page
@@ -199,17 +196,18 @@ class Publisher:
     async def _write(self, tx: Transaction, page: Page, stretch: _Stretch, may: _Judge) -> bool:
         """Add the lines of a stretch; False if the page is full."""
         entry_at = {one.index: one for one in stretch.entries}
-        shown = {one.index: one for one in stretch.events if one.index in entry_at and may.see(one)}
-        with_parts = [index for index, event in shown.items() if event.parts and may.see_any_part(event)]
+        stated = await tx.statements.labelled(may.origin, stretch.indices)
+        shown = {index: one for index, one in stated.items() if index in entry_at and may.see(one)}
+        with_parts = [index for index, one in shown.items() if one.parts and may.see_any_part(one)]
         parts_at: dict[int, list[PartRow]] = {}
         for row in await tx.statements.parts_of(may.origin, with_parts) if with_parts else ():
             parts_at.setdefault(row.index, []).append(row)
         for index in stretch.indices:
-            event = shown.get(index)
-            if event is None:
+            found = shown.get(index)
+            if found is None:
                 line, sid = b'{"i":%d,"w":"stub"}' % index, ""
             else:
-                line, sid = _line(entry_at[index], may.parts_of(event, parts_at.get(index, ()))), event.sid
+                line, sid = _line(entry_at[index], may.parts_of(found, parts_at.get(index, ()))), found.sid
             if not page.take(line, sid):
                 return False
         return True
@@ -241,11 +239,10 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Places of a log, and what is held of them."""
+    """Places of a log, and the entries that are held of them."""
 
     indices: Sequence[int]
     entries: Sequence[LogEntry]
-    events: Sequence[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,19 +257,19 @@ class _Judge:
         """A stub whose place and issuer do not matter: for whole bundles."""
         return (not self.relays or label.tlp in _RELAYED) and can_read(label, self.reader)
 
-    def see(self, event: Event) -> bool:
+    def see(self, stated: Labelled) -> bool:
         """The stub of one statement."""
-        if self.relays or event.label.tlp in _RELAYED:
-            return self.see_stub(event.label)
-        return is_own(event.issuer, self.reader) or can_read(event.label, self.reader.at(self.origin, event.index))
+        if self.relays or stated.label.tlp in _RELAYED:
+            return self.see_stub(stated.label)
+        return is_own(stated.issuer, self.reader) or can_read(stated.label, self.reader.at(self.origin, stated.index))
 
-    def see_any_part(self, event: Event) -> bool:
+    def see_any_part(self, stated: Labelled) -> bool:
         """Whether there is a part to show, judged cheaply and never too narrowly."""
         if self.reader.reader_class is ReaderClass.PUBLIC:
             return False  # the public's answers are delayed and embargoed: parts in bulk would undo both
-        return not self.relays or any(label.tlp in _RELAYED for label in event.parts.values())
+        return not self.relays or any(label.tlp in _RELAYED for label in stated.parts.values())
 
-    def parts_of(self, event: Event, rows: Iterable[PartRow]) -> tuple[list[str], list[str]]:
+    def parts_of(self, stated: Labelled, rows: Iterable[PartRow]) -> tuple[list[str], list[str]]:
         """(disclosures, names of erased parts) of what is shown, in the order of the wire."""
         shown: list[str] = []
         erased: dict[str, None] = {}
@@ -280,7 +277,7 @@ class _Judge:
         for row in rows:
             name = row.part
             if name not in readable:
-                readable[name] = self._see_part(event, event.parts.get(name))
+                readable[name] = self._see_part(stated, stated.parts.get(name))
             if not readable[name]:
                 continue
             if row.disclosure is None:
@@ -289,10 +286,10 @@ class _Judge:
                 shown.append(row.disclosure)
         return shown, [*erased]
 
-    def _see_part(self, event: Event, label: Label | None) -> bool:
+    def _see_part(self, stated: Labelled, label: Label | None) -> bool:
         if label is None or (self.relays and label.tlp not in _RELAYED):
             return False
-        return (not self.relays and is_own(event.issuer, self.reader)) or can_read(label, self.reader.at(self.origin, event.index))
+        return (not self.relays and is_own(stated.issuer, self.reader)) or can_read(label, self.reader.at(self.origin, stated.index))
 
 
 def _line(entry: LogEntry, parts: tuple[list[str], list[str]]) -> bytes:

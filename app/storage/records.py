@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,6 +44,17 @@ class PartRow(NamedTuple):
     def is_erased(self) -> bool:
         """Whether only the tombstone is left."""
         return self.disclosure is None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """For whom a statement and its parts are, and who said it: what decides whether it is shown."""
+
+    index: int
+    sid: str
+    issuer: str
+    label: Label
+    parts: Mapping[str, Label]
 
 
 @dataclass(frozen=True, slots=True)

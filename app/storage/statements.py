@@ -15,7 +15,7 @@ from app.domain.folding import Event, Key, ShownState
 from app.domain.labels import Label
 from app.domain.statement import ohash_of
 from app.storage.events import pack_event, read_packed, unpack_event, unpack_label
-from app.storage.records import PartRow, StatementRecord, StatementRow, Stored
+from app.storage.records import Labelled, PartRow, StatementRecord, StatementRow, Stored
 from app.storage.session import Session
 from app.storage.sql import Query, Row, one_of
 from app.storage.statement_rows import BRIEF, PLACE, as_row, edges_of, read_brief
@@ -26,6 +26,9 @@ _BY_SID = (_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
 # Not ordered here: SQLite would walk the whole log by index instead of looking up the sids.
 _EVENTS = Query(select(*PLACE, _S.event).where(*_BY_SID))
 _AT = Query(select(*PLACE, _S.event).where(_S.origin == bindparam("origin"), one_of(_S.idx, "indices")).order_by(_S.idx))
+_LABELLED = select(_S.idx, _S.sid, _S.issuer, _S.event).where(_S.origin == bindparam("origin"))
+_LABELLED_BETWEEN = Query(_LABELLED.where(_S.idx >= bindparam("first"), _S.idx < bindparam("last")))
+_LABELLED_AT = Query(_LABELLED.where(one_of(_S.idx, "indices")))
 _ALL_EVENTS = Query(
     select(*PLACE, _S.event)
     .where(_S.origin == bindparam("origin"), _S.idx >= bindparam("first"), _S.idx < bindparam("last"))
@@ -193,6 +196,14 @@ class StatementShelf:
         rows = await self._session.rows(_LABELS, origin=origin, first=first, last=last)
         return {index: unpack_label(read_packed(event)["l"]) for index, event in rows}
 
+    async def labelled(self, origin: str, indices: Sequence[int]) -> dict[int, Labelled]:
+        """Of the statements at `indices` (a range is read as one) that are there: who said them and for whom they are."""
+        if isinstance(indices, range):
+            rows = await self._session.rows(_LABELLED_BETWEEN, origin=origin, first=indices.start, last=indices.stop)
+        else:
+            rows = await self._session.rows(_LABELLED_AT, origin=origin, indices=indices)
+        return {row[0]: _labelled(row) for row in rows}
+
     async def locate(self, origin: str, sid: str) -> Stored | None:
         """Where a statement stands and what it is, in short."""
         rows = await self._session.rows(_BRIEFS, origin=origin, sids=[sid])
@@ -256,6 +267,13 @@ class StatementShelf:
 
     async def _read_events(self, query: Query, **values: object) -> list[Event]:
         return [unpack_event(row[:6], row[6]) for row in await self._session.rows(query, **values)]
+
+
+def _labelled(row: Row) -> Labelled:
+    index, sid, issuer, event = row
+    packed = read_packed(event)
+    parts = {name: unpack_label(label) for name, label in packed["p"].items()} if "p" in packed else {}
+    return Labelled(index, sid, issuer, unpack_label(packed["l"]), parts)
 
 
 def _index(row: Row) -> int:

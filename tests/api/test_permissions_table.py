@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "/v1/members": "de.lka",
         "/v1/api-keys": stranger.id,
     }
-    bodies = {
+    bodies: dict[str, dict[str, Any]] = {
         "/v1/screen": {"json": {"items": [{"address": wallet_id(1)}]}},
         "/v1/api-keys": {"json": {"member": "de.exchange", "scopes": ["screen"]}},
         "/fed/v1/nudge": {"json": {"o": OWN, "size": 1}},
