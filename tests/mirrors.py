@@ -90,7 +90,7 @@ class Here:
         self.database = database
         self.clock = town.clock
         self.keyrings = keyrings or Keyrings(own)
-        self.index = index or ListingIndex()
+        self.index = ListingIndex() if index is None else index
         self.moves: list[tuple[str, int]] = []
         self.gate = ForeignGate(
             database=database,

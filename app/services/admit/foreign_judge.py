@@ -109,7 +109,7 @@ def _read_stub(timed: Opened, token: Token | CordonError) -> Opened:
         _check_span(stub)
     except Refused as error:
         return replace(timed, fault=error.slug)
-    return replace(timed, stub=stub)
+    return Opened(timed.index, timed.entry, timed.accepted_ms, stub.sid, stub)
 
 
 def _sid(jws: bytes) -> str | None:
@@ -141,7 +141,8 @@ def _with_parts(opened: Opened, stub: Stub, offered: Offered, *, from_relay: boo
     else:
         kept = given
         is_missing = not stub.parts.keys() <= {one.part for one in kept} | offered.erased
-    return replace(opened, disclosures=kept, items=readable_items(stub, kept), is_missing=is_missing)
+    items = readable_items(stub, kept)
+    return Opened(opened.index, opened.entry, opened.accepted_ms, stub.sid, stub, None, kept, items, is_missing)
 
 
 def readable_items(stub: Stub, disclosures: tuple[Disclosure, ...]) -> CheckedItems:
@@ -151,6 +152,8 @@ def readable_items(stub: Stub, disclosures: tuple[Disclosure, ...]) -> CheckedIt
         return items
     rows = tuple(row for row in items.rows if _can_be_shown(row.type, row.value))
     links = tuple(link for link in items.links if isinstance(link.value.get("relation"), str) and _has_embargo_in_order(link.value))
+    if len(rows) == len(items.rows) and len(links) == len(items.links):
+        return items
     codes = (code for row in rows for code in _texts(row.value.get("typologies")))
     return replace(items, rows=rows, links=links, typologies=frozenset(codes))
 

@@ -102,7 +102,8 @@ class Gate:
         self._database = database
         self._log = own_log
         self.origin = own_log.origin
-        self._keyrings = keyrings
+        self.keyrings = keyrings
+        """The registries of every log; those of mirrors are the other gate's to fill."""
         self._keyring = keyrings.own
         self._index = index
         self._clock = clock
@@ -281,7 +282,7 @@ class Gate:
                     rest = list(waiting[number + 1 :])
                     break
             grown = self._log.grow(batch.entries)
-            moved = await project(tx, batch, keyrings=self._keyrings, grown=grown)
+            moved = await project(tx, batch, keyrings=self.keyrings, grown=grown)
             if any(one.stub.kind in _ENDS_BATCH for one in batch.logged):
                 renamed.append(await self._renamed(tx))
             unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
