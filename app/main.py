@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from app.api import Federated, configure_logs, install, operations_app
 from app.domain.answer import Moment
+from app.domain.viewing import TIERS
 from app.index.heads import HeadBoard
 from app.index.listings import ListingIndex
 from app.index.sources import SourceBoard
@@ -32,7 +33,17 @@ from app.services.admit import Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.audit import AccessLog
 from app.services.consult import Consultation
-from app.services.enroll import heartbeat_key, log_keys, read_key, read_node_file, read_note_seed, read_root_documents, witness_key
+from app.services.enroll import (
+    NodeFile,
+    heartbeat_key,
+    log_keys,
+    read_key,
+    read_node_file,
+    read_note_seed,
+    read_root_documents,
+    view_key,
+    witness_key,
+)
 from app.services.federation import Federation, Parts
 from app.services.follow import FollowRules
 from app.services.guard import Guards
@@ -43,6 +54,8 @@ from app.services.publish import Publisher
 from app.services.recognise import Recognition
 from app.services.screen import Screening
 from app.services.trust import Trust
+from app.services.view import Parts as ViewParts
+from app.services.view import Views
 from app.settings import Settings, load
 from app.storage.anchor import AnchorFile
 from app.storage.database import Database
@@ -117,6 +130,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
         recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),
         guards=guards,
+        views=_views(settings, written, ViewParts(database, index, own_log, moment, guards)),
         access_log=access_log,
         moment=moment,
         clock=clock,
@@ -126,6 +140,12 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         if settings.federation
         else None,
     )
+
+
+def _views(settings: Settings, written: NodeFile, parts: ViewParts) -> Views:
+    """The views of this node, under the keys that its root document names."""
+    keys = {tier: view_key(written, tier, read_note_seed(settings.data_dir, f"view-{tier}")) for tier in TIERS}
+    return Views(parts, keys, interval_s=settings.view_interval_s, is_federated=settings.federation)
 
 
 @dataclass(frozen=True, slots=True)

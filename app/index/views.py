@@ -11,6 +11,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.domain.answer import Listing, Moment
 from app.domain.identifiers import bucket_of, id_key
@@ -41,6 +42,13 @@ class Sealed:
     def answer(self, number: int) -> BucketAnswer:
         """A bucket with its path."""
         return BucketAnswer(number, self.buckets[number], self.tree.path(number))
+
+
+class Frozen(NamedTuple):
+    """All buckets at one moment, and the numbers of those that changed since the last."""
+
+    buckets: Sequence[bytes]
+    changed: Sequence[int]
 
 
 class View:
@@ -90,13 +98,23 @@ class View:
 
     # --- publish -----------------------------------------------------------------------------------------------------
 
-    async def seal(self) -> Sealed:
-        """The tree over the buckets as they stand now; hashes in slices. What is touched meanwhile is in a later tree."""
+    def freeze(self) -> Frozen:
+        """The buckets as they stand now, to be hashed by `seal`."""
+        changed, self._changed = self._changed, set()
+        if self._sealed is not None and not changed:
+            return Frozen(self._sealed.buckets, ())
+        return Frozen(tuple(self._buckets), sorted(changed))
+
+    def thaw(self, frozen: Frozen) -> None:
+        """What was frozen was not published: its changes belong to the next tree."""
+        self._changed.update(frozen.changed)
+
+    async def seal(self, frozen: Frozen | None = None) -> Sealed:
+        """The tree over frozen buckets (None: as they stand now), hashed in slices. One at a time, in the order they were frozen."""
+        buckets, changed = frozen or self.freeze()
         before = self._sealed
-        if before is not None and not self._changed:
+        if before is not None and not changed:
             return before
-        changed, self._changed = sorted(self._changed), set()
-        buckets = tuple(self._buckets)
         if before is None and len(changed) > _FEW:
             self._sealed = Sealed(buckets, await _grow(buckets), sum(map(count_entries, buckets)))
             return self._sealed

@@ -32,6 +32,11 @@ class Guards:
             ids |= {id_ for id_, _, _ in read_guard_file(self._file)}
         self._ids = frozenset(ids)
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """All of them."""
+        return self._ids
+
     def is_listed_here(self, subject: str) -> bool:
         """On the local list: for everybody, whatever he may read."""
         return subject in self._ids

@@ -20,6 +20,7 @@ from app.services.guard import Guards
 from app.services.publish import Publisher
 from app.services.recognise import Recognition
 from app.services.screen import Screening
+from app.services.view import PAUSE_S, Views
 from app.storage.database import Database
 
 log = logging.getLogger("cordon.node")
@@ -61,6 +62,7 @@ class Node:
     consultation: Consultation
     recognition: Recognition
     guards: Guards
+    views: Views
     access_log: AccessLog
     moment: Callable[[], Moment]
     clock: Callable[[], int]
@@ -81,6 +83,7 @@ class Node:
         else:
             await self.gate.start()
         await self._obey_brake()
+        self._every(PAUSE_S, self.views.tick, at_once=True)
         self._every(BRAKE_S, self._obey_brake)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)

@@ -1,0 +1,274 @@
+"""Views: what each tier lists, published under signed heads; whoever asks, of whatever id, the answer and its proof agree (protocol §3.10).
+
+The buckets follow the live listings. A head is signed when they have changed, and once in a while when not. Everything that a head says
+is taken in one step between two turns of the loop: the buckets of both tiers and how far each log had come; the hashing comes after.
+A head speaks of a whole second, so that whoever replays it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol, TypeVar
+
+import orjson
+
+from app.domain.answer import Moment
+from app.domain.canonical import JsonValue, write_json
+from app.domain.errors import InvalidProof, NotFound
+from app.domain.merkle import root_at
+from app.domain.statement import ohash_of
+from app.domain.tiles import TileReader, needed_for_root
+from app.domain.view import ViewHead, ViewOrigin
+from app.domain.viewing import TIERS, at_second
+from app.index.listings import ListingIndex
+from app.index.views import Frozen, Sealed, View
+from app.seal.notes import NoteKey, sign_note
+from app.services.admit import OwnLog
+from app.storage.database import Database, Transaction
+
+PAUSE_S = 0.2
+"""Between two looks at whether anything changed: what comes together shares a head."""
+STEP = 1_024
+"""Wire form of a bucket answer: a multiple of so many bytes, else its length would tell the bucket."""
+VALID_S = 86_400
+"""How long a copy of a view may be used (trust-and-ops CP-4); part of the policy, so that the head signs it."""
+AT_ONCE = 512
+"""How many ids are read again in the step in which a head is taken; more are read before, in turns with others."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One tier under one signed head. `digest` is the hex SHA-256 of the note, by which a receipt names it."""
+
+    tier: str
+    head: ViewHead
+    note: str
+    digest: str
+    sealed: Sealed
+
+    def bucket(self, number: int) -> bytes:
+        """The answer for one bucket as it goes out (schemas §4.4): JSON, padded."""
+        answer = self.sealed.answer(number)
+        words = {
+            "tier": self.tier,
+            "bucket": f"{number:04x}",
+            "bytes": b64encode(answer.data).decode("ascii"),
+            "path": b64encode(b"".join(answer.path)).decode("ascii"),
+            "head": self.note,
+            "pad": "",
+        }
+        body = orjson.dumps(words)
+        return body[:-2] + b"." * (-len(body) % STEP) + b'"}'
+
+
+class Guarded(Protocol):
+    """Who knows what is under guard here (`services/guard`)."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """All of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What views are made from."""
+
+    database: Database
+    index: ListingIndex
+    own_log: OwnLog
+    moment: Callable[[], Moment]
+    guards: Guarded
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a head will speak of, taken in one step."""
+
+    moment: Moment
+    positions: Mapping[str, int]
+    frozen: Mapping[str, Frozen]
+
+
+class Views:
+    """The tiers of one node. `tick` it; ask `current`."""
+
+    def __init__(self, parts: Parts, keys: Mapping[str, NoteKey], *, interval_s: int, is_federated: bool) -> None:
+        """`keys`: one a tier; `interval_s`: how old a head may be; `is_federated`: whether mirrors have a say."""
+        self._parts = parts
+        self._keys = keys
+        self._interval_s = interval_s
+        self._is_federated = is_federated
+        self._views = {tier: View(reader) for tier, reader in TIERS.items()}
+        self._published: dict[str, Published] = {}
+        self._policy = b""
+        self._rules: tuple[object, ...] = ()
+        self._roots: dict[str, tuple[int, bytes]] = {}
+        self._lock = asyncio.Lock()
+        self._is_behind = True
+
+    # --- ask ---------------------------------------------------------------------------------------------------------
+
+    async def current(self, tier: str) -> Published:
+        """The newest head of a tier with all that it stands for; NotFound for a tier that there is not."""
+        if tier not in TIERS:
+            raise NotFound(f"there is no such tier: {' or '.join(sorted(TIERS))}")
+        if tier not in self._published:
+            await self.refresh()
+        return self._published[tier]
+
+    async def policy(self) -> bytes:
+        """The document whose digest the newest heads name, as signed (schemas §2)."""
+        if not self._policy:
+            await self.refresh()
+        return self._policy
+
+    async def changed_since(self, tier: str, root: bytes) -> tuple[Published, frozenset[int] | None]:
+        """The newest head, and the buckets in which it may differ from the tree of this root; None if that is not remembered."""
+        published = await self.current(tier)
+        async with self._lock:
+            return self._published[published.tier], self._views[tier].changed_since(root)
+
+    def age_s(self, tier: str) -> int | None:
+        """Seconds since the newest head; None before the first."""
+        published = self._published.get(tier)
+        return None if published is None else self._parts.moment().now_s - published.head.as_of
+
+    # --- keep in step ------------------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Publish anew if there is a reason to."""
+        now_s = self._parts.moment().now_s
+        oldest = min((one.head.as_of for one in self._published.values()), default=0)
+        if now_s - oldest >= self._interval_s or not self._is_current(now_s):
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Publish a head of each tier as of now."""
+        async with self._lock:
+            await self._publish(await self._take())
+
+    async def answer_under(self, tier: str, work: Callable[[Moment], T]) -> tuple[Published, T]:
+        """What `work` says at a moment, and a published head that stands for the same: nothing comes between the two.
+
+        `work` is called once and must not wait.
+        """
+        await self.current(tier)
+        async with self._lock:
+            moment = self._moment()
+            if self._is_current(moment.now_s):
+                return self._published[tier], work(moment)
+            taken = await self._take()
+            said = work(taken.moment)
+            await self._publish(taken)
+            return self._published[tier], said
+
+    def _moment(self) -> Moment:
+        moment = self._parts.moment()
+        return at_second(moment, moment.now_s)
+
+    def _is_current(self, now_s: int) -> bool:
+        if self._is_behind or self._parts.index.is_touched or self._rules != self._rules_at(self._parts.moment()):
+            return False
+        return all(view.is_current(now_s) for view in self._views.values())
+
+    def _rules_at(self, moment: Moment) -> tuple[object, ...]:
+        return moment.public_delay_ms, moment.weightless, self._parts.guards.ids
+
+    async def _take(self) -> _Taken:
+        """Returns without giving up the turn after the state was taken: whoever goes on at once sees the same."""
+        while True:
+            moment = self._moment()
+            self._touch(moment)
+            if self._look(moment):
+                break
+            await asyncio.sleep(0)
+        frozen = {tier: view.freeze() for tier, view in self._views.items()}
+        return _Taken(moment, dict(self._parts.index.positions), frozen)
+
+    def _touch(self, moment: Moment) -> None:
+        index, rules = self._parts.index, self._rules_at(moment)
+        ids = index.take_touched()
+        if rules != self._rules:
+            self._rules, ids = rules, ids | dict.fromkeys(index.subjects())
+        for view in self._views.values():
+            view.touch(ids)
+
+    def _look(self, moment: Moment) -> bool:
+        # Each of them, also when one is not done.
+        return all([view.look(self._parts.index.find, moment, most=AT_ONCE) for view in self._views.values()])  # noqa: C419
+
+    async def _publish(self, taken: _Taken) -> None:
+        try:
+            sealed = {tier: await view.seal(taken.frozen[tier]) for tier, view in self._views.items()}
+            async with self._parts.database.reading() as tx:
+                policy = write_json(await self._policy_words(tx, taken.moment))
+                origins = [await self._origin(tx, origin, size, taken.moment) for origin, size in sorted(taken.positions.items())]
+        except BaseException:
+            self._is_behind = True
+            for tier, view in self._views.items():
+                view.thaw(taken.frozen[tier])
+            raise
+        digest = sha256(policy).digest()
+        published: dict[str, Published] = {}
+        for tier, key in self._keys.items():
+            head = ViewHead(key.name, taken.moment.now_s, sealed[tier].tree.root, digest, tuple(origins))
+            note = sign_note(head.text(), key)
+            published[tier] = Published(tier, head, note, sha256(note.encode("utf-8")).hexdigest(), sealed[tier])
+        self._policy, self._published, self._is_behind = policy, published, False
+
+    # --- what a head says --------------------------------------------------------------------------------------------
+
+    async def _origin(self, tx: Transaction, origin: str, size: int, moment: Moment) -> ViewOrigin:
+        own_log = self._parts.own_log
+        if origin == own_log.origin:
+            heard_s = own_log.signed_ms // 1000
+        else:
+            heard_s = max((one.heard_s for one in moment.sources if one.origin == origin), default=0)
+        return ViewOrigin(origin, size, await self._root(tx, origin, size), max(moment.now_s - heard_s, 0))
+
+    async def _root(self, tx: Transaction, origin: str, size: int) -> bytes:
+        known = self._roots.get(origin)
+        if known is None or known[0] != size:
+            known = self._roots[origin] = (size, await root_of_log(tx, origin, size))
+        return known[1]
+
+    async def _policy_words(self, tx: Transaction, moment: Moment) -> dict[str, JsonValue]:
+        origins: dict[str, JsonValue] = {moment.own_origin: {"state": "live", "added_per_hour": None, "total": None, "weight": 100}}
+        excluded: list[JsonValue] = []
+        for mirror in await tx.mirrors.all() if self._is_federated else ():
+            state = "quarantined" if mirror.quarantined else mirror.state
+            terms: dict[str, JsonValue] = {"added_per_hour": mirror.added_per_hour, "total": mirror.total, "weight": mirror.weight}
+            origins[mirror.origin] = {"state": state, **terms}
+            rows = await tx.valve.page(mirror.origin, limit=10_000)
+            sids = await tx.log.entries_at(mirror.origin, [row.index for row in rows]) if rows else []
+            excluded += [f"{ohash_of(mirror.origin)}/{entry.sid}" for entry in sids]
+        return {
+            "version": 1,
+            "public_delay_h": moment.public_delay_ms // 3_600_000,
+            "minimum_status": "suspected",
+            "excluded": excluded,
+            "guards_sha256": guards_digest(self._parts.guards.ids),
+            "origins": origins,
+            "valid_s": VALID_S,
+        }
+
+
+def guards_digest(ids: frozenset[str]) -> str:
+    """Hex SHA-256 of the ids under guard, sorted, each with a line end: the list itself is nobody else's business."""
+    return sha256("".join(f"{one}\n" for one in sorted(ids)).encode("utf-8")).hexdigest()
+
+
+async def root_of_log(tx: Transaction, origin: str, size: int) -> bytes:
+    """The root that a log held here had at a size; InvalidProof if its tiles do not go that far."""
+    tiles = await tx.log.read_tiles(origin, needed_for_root(size))
+    try:
+        return root_at(size, TileReader(lambda level, index: tiles[level, index]))
+    except KeyError as error:
+        raise InvalidProof(f"the tiles of {origin} end before {size}") from error

@@ -1,0 +1,135 @@
+"""Views of a running node: heads that open under the root document, buckets that say what a lookup says, and what makes a head anew."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from hashlib import sha256
+
+import orjson
+
+from app.domain.answer import Match, Moment
+from app.domain.canonical import read_json
+from app.domain.identifiers import bucket_of, id_key, read_id
+from app.domain.merkle import EMPTY_ROOT
+from app.domain.view import BucketAnswer, ViewHead, verify_answer
+from app.domain.viewing import TIERS
+from app.seal.notes import read_view_head, read_vkeys
+from app.services.node import Node
+from app.services.screen import Caller, Query
+from app.services.view import STEP, Published, guards_digest
+from tests.factories import GUARD, Clock, Town, accept, sid_in, wallet, wallet_id
+
+
+def opened(node: Node, published: Published) -> ViewHead:
+    """The head, verified under the keys of the root document."""
+    return read_view_head(published.note, read_vkeys(node.documents[-1].view_vkeys))
+
+
+def is_listed(body: bytes, subject: str, head: ViewHead) -> bool:
+    """What the wire form of a bucket answer proves of an id."""
+    words = orjson.loads(body)
+    path = b64decode(words["path"])
+    answer = BucketAnswer(int(words["bucket"], 16), b64decode(words["bytes"]), tuple(path[at : at + 32] for at in range(0, len(path), 32)))
+    return verify_answer(id_key(subject), answer, root=head.root) is not None
+
+
+async def test_bucket_and_lookup_agree_while_statements_come_and_go(node: Node, town: Town, clock: Clock) -> None:
+    """Listed, narrowed, guarded, withheld, embargoed, retracted, expired: after each step both tiers prove what their reader is told."""
+    bka = town.signer("de.bka#1")
+    fleeting, kept = (
+        bka.listing(wallet(1), tlp="CLEAR"),
+        bka.listing(wallet(2), wallet(3, embargo_until="2026-09-20T00:00:00Z"), tlp="CLEAR"),
+    )
+    steps = [
+        [fleeting, kept],
+        [bka.listing(wallet(4)), bka.listing(wallet(5), tlp="AMBER", aud=["de.example"]), bka.listing(wallet(2, **GUARD))],
+        [bka.listing(wallet(6), wallet(7, scope={"tag": "12"}), days=2)],
+        [bka.retract(sid_in(fleeting), tlp="CLEAR")],
+    ]
+    for step in steps:
+        await accept(node, *step)
+        await agree(node)
+        clock.advance(hours=1)
+    for hours in (24, 72):
+        clock.advance(hours=hours)
+        await agree(node)
+
+
+async def agree(node: Node) -> None:
+    """Each tier lists what a lookup by its reader calls listed."""
+    for tier, reader in TIERS.items():
+
+        def matches(moment: Moment) -> list[Match]:
+            return [node.screening.find(read_id(wallet_id(n)), reader, moment).match for n in range(9)]  # noqa: B023 — called at once
+
+        published, direct = await node.views.answer_under(tier, matches)
+        head = opened(node, published)
+        for number, match in enumerate(direct):
+            body = published.bucket(bucket_of(id_key(wallet_id(number))))
+            assert len(body) % STEP == 0
+            assert is_listed(body, wallet_id(number), head) == (match is Match.LISTED), (tier, number, match)
+
+
+async def test_a_head_names_log_policy_and_moment(node: Node, clock: Clock) -> None:
+    """Its vector is the log as far as it was read, its policy the document that is served, its key the one of the tier."""
+    await node.views.refresh()
+    published = await node.views.current("green")
+    head = opened(node, published)
+    assert head.name == "de.example/view/green"
+    assert head.as_of == clock() // 1000
+    assert [(one.origin, one.size, one.root) for one in head.origins] == [
+        (node.own_log.origin, node.own_log.size, await node.own_log.root_at(node.own_log.size))
+    ]
+    assert head.origins[0].root != EMPTY_ROOT
+    policy = await node.views.policy()
+    assert head.policy == sha256(policy).digest()
+    words = read_json(policy)
+    assert isinstance(words, dict)
+    assert words["public_delay_h"] == 72
+    assert words["guards_sha256"] == guards_digest(frozenset())
+    assert published.digest == sha256(published.note.encode()).hexdigest()
+
+
+async def test_a_head_is_made_anew_by_change_by_time_and_not_otherwise(node: Node, town: Town, clock: Clock) -> None:
+    """A statement, the interval or a new guard make a new head; a tick without a reason makes none."""
+    await node.views.refresh()
+    first = await node.views.current("green")
+    await node.views.tick()
+    assert await node.views.current("green") is first
+    await accept(node, town.signer("de.bka#1").listing(wallet(1)))
+    await node.views.tick()
+    second = await node.views.current("green")
+    assert second.sealed.entries == first.sealed.entries + 1
+    clock.advance(s=59)
+    await node.views.tick()
+    assert await node.views.current("green") is second
+    clock.advance(s=1)
+    await node.views.tick()
+    third = await node.views.current("green")
+    assert (third.head.as_of, third.head.root) == (second.head.as_of + 60, second.head.root)
+    async with node.database.transaction() as tx:
+        await tx.protected.add([(wallet_id(1), "exchange", "test")])
+    await node.guards.load()
+    await node.views.tick()
+    assert (await node.views.current("green")).sealed.entries == 0
+
+
+async def test_all_buckets_of_a_tier_look_alike_in_length(node: Node, town: Town) -> None:
+    """A bucket with one entry and one with none have the same length on the wire."""
+    await accept(node, town.signer("de.bka#1").listing(wallet(1)))
+    await node.views.refresh()
+    published = await node.views.current("green")
+    number = bucket_of(id_key(wallet_id(1)))
+    assert len(published.bucket(number)) == len(published.bucket(number ^ 1)) != 0
+
+
+async def test_one_question_asked_in_the_middle_of_a_change_is_answered_after_it(node: Node, town: Town) -> None:
+    """A direct answer under a head is never older than the head: a listing admitted just before is in both."""
+    await node.views.refresh()
+    await accept(node, town.signer("de.bka#1").listing(wallet(8)))
+    asked = Query(wallet_id(8))
+    published, said = await node.views.answer_under(
+        "green", lambda moment: node.screening.find(read_id(asked.address), Caller(TIERS["green"]).reader, moment).match
+    )
+    assert said is Match.LISTED
+    assert is_listed(published.bucket(bucket_of(id_key(wallet_id(8)))), wallet_id(8), opened(node, published))
