@@ -170,7 +170,7 @@ class HeadStream(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await _send(send, b": heads\n\n")
         ends = time.monotonic() + STREAM_S
-        while (left := ends - time.monotonic()) > 0:
+        while (left := ends - time.monotonic()) > 0 and not self._board.is_closed:
             moved = await take(min(COMMENT_EVERY_S, left))
             lines = [b"event: head\ndata: %s\n\n" % orjson.dumps({"o": ohash, "size": size}) for ohash, size in moved]
             await _send(send, b"".join(lines) or b":\n\n")

@@ -34,7 +34,7 @@ DEFAULT_FOLDER = Path("var/federation")
 FIRST_PORT = 8101
 CODES = ("xa", "xb", "xc")
 PATIENCE_S = 60.0
-PAUSE_S = 0.002
+PAUSE_S = 0.005
 
 SETTINGS = """# Written by the demonstration. A real node follows others only over https, and never on loopback.
 port = {port}
@@ -104,10 +104,14 @@ def show(console: Console, folder: Path, *, first_port: int, once: bool) -> int:
             for place in places:
                 _await_peers(place, [other for other in places if other is not place])
                 bar.advance()
-        steps = list(_steps(places, clients))
-        _tell(console, places, steps)
-        if not once:
-            _linger(console, places, children)
+        try:
+            steps = list(_steps(places, clients))
+            _tell(console, places, steps)
+            if not once:
+                _linger(console, places, children)
+        finally:
+            for child in children:  # all at once, so that they drain together
+                child.send_signal(signal.SIGTERM)
     return DONE
 
 
@@ -201,7 +205,7 @@ def _serving(place: Place) -> Iterator[subprocess.Popen[bytes]]:
         yield child
     finally:
         if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGTERM)  # `show` has told all of them already; a second word does no harm
             try:
                 child.wait(35)
             except subprocess.TimeoutExpired:
@@ -322,7 +326,7 @@ def _is_erased(sid: str) -> Condition:
         except NotFound:
             return False
         parts = record.get("parts")
-        return record.get("state") == "erased" and not any(parts.values() if isinstance(parts, dict) else ())
+        return isinstance(parts, dict) and bool(parts) and all(said == "erased" for said in parts.values())
 
     return holds
 

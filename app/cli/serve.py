@@ -96,10 +96,13 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
     from app.main import create_app
 
     configure_logs(settings.log_level)
-    server = AnnouncingServer(_config(create_app(settings), settings))
+    application = create_app(settings)
+    server = AnnouncingServer(_config(application, settings))
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
+        if settings.federation:
+            application.state.api.federation.board.close()  # peers listen for ever: draining would wait for them to the last second
 
     # uvicorn raises the signal again once it has drained: with these handlers that is no death by signal, but exit 0.
     for number in (signal.SIGTERM, signal.SIGINT):

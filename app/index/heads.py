@@ -48,6 +48,10 @@ class Signal:
         self._moved[ohash] = size
         self._event.set()
 
+    def wake(self) -> None:
+        """Let the listener look up, though nothing has moved."""
+        self._event.set()
+
     async def take(self, timeout_s: float) -> list[tuple[str, int]]:
         """(ohash, size) of what has moved, in order; nothing if nothing did within `timeout_s`."""
         try:
@@ -65,6 +69,7 @@ class HeadBoard:
 
     def __init__(self, *, most_signals: int = 4) -> None:
         self._most_signals = most_signals
+        self.is_closed = False
         self._heads: dict[str, PostedHead] = {}
         self._number = 0
         # Another process of the same node counts otherwise: a cursor says who counted.
@@ -91,6 +96,13 @@ class HeadBoard:
             for signal in self._signals:
                 signal.tell(ohash, size)
         return True
+
+    def close(self) -> None:
+        """The node ends: whoever waits or listens is let go at once, or shutting down would wait for them."""
+        self.is_closed = True
+        self._moved.set()
+        for signal in self._signals:
+            signal.wake()
 
     def drop(self, origin: str) -> None:
         """Forget a log that is no longer held."""
@@ -125,7 +137,7 @@ class HeadBoard:
                 while True:
                     moved = self._moved
                     found, following = self.since(cursor)
-                    if found:
+                    if found or self.is_closed:
                         return found, following
                     await moved.wait()
         except TimeoutError:
