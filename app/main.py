@@ -19,6 +19,7 @@ from app.api import Federated, configure_logs, install, operations_app
 from app.domain.answer import Moment
 from app.domain.viewing import TIERS
 from app.index.heads import HeadBoard
+from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
 from app.index.sources import SourceBoard
 from app.sdk.outbound import Transport, make_client
@@ -32,6 +33,7 @@ from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.audit import AccessLog
+from app.services.bulk import Bulk
 from app.services.consult import Consultation
 from app.services.enroll import (
     NodeFile,
@@ -86,7 +88,8 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     database = Database(settings.resolved_database_url)
     keyring = Keyring(identity.origin, documents)
     keyrings = Keyrings(keyring)
-    index = ListingIndex()
+    listed = ListedIds()
+    index = ListingIndex(listed)
     guard_file = Path(settings.protected_file) if settings.protected_file else None
     guards = Guards(database, index, own_origin=identity.origin, file=guard_file)
     own_log = OwnLog(
@@ -123,9 +126,11 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         database=database,
         keyring=keyring,
         index=index,
+        listed=listed,
         own_log=own_log,
         gate=gate,
         screening=screening,
+        bulk=Bulk(listed, is_current=lambda: True),
         publisher=Publisher(database, identity.origin),
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
         recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),

@@ -39,6 +39,7 @@ from app.storage.audit import AuditEntry
 JSON = "application/json"
 TEXT = "text/plain"
 NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 BYTES = "application/octet-stream"
 PRIVATE = "private, max-age=60"
 SHORT = "public, max-age=60"
@@ -294,6 +295,7 @@ Reading = Annotated[Visit, Depends(Asks(Action.READ))]
 ReadingText = Annotated[Visit, Depends(Asks(Action.READ, TEXT))]
 ReadingHeld = Annotated[Visit, Depends(Asks(Action.READ_HELD))]
 Screening = Annotated[Visit, Depends(Asks(Action.SCREEN))]
+ScreeningRows = Annotated[Visit, Depends(Asks(Action.SCREEN, JSON, NDJSON, CSV, TEXT))]
 Submitting = Annotated[Visit, Depends(Asks(Action.SUBMIT, JSON, TEXT, NDJSON, counted=False))]
 ReadingKeys = Annotated[Visit, Depends(Asks(Action.READ_KEYS))]
 ManagingKeys = Annotated[Visit, Depends(Asks(Action.MANAGE_KEYS))]

@@ -78,10 +78,13 @@ def example_problem(slug: str) -> dict[str, Any]:
     }
 
 
-def takes(examples: Mapping[str, object], model: type[BaseModel] | None = None) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body itself: an example for each media type."""
+def takes(
+    examples: Mapping[str, object], model: type[BaseModel] | None = None, *, others: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself: an example for each media type; `others` are texts."""
     schema: dict[str, Any] = reference(model) if model is not None else {"type": "string"}
     content = {kind: {"schema": schema, "example": example} for kind, example in examples.items()}
+    content |= {kind: {"schema": {"type": "string"}, "example": text} for kind, text in (others or {}).items()}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -31,7 +31,9 @@ MOST_HOSTS = 64
 BODY_BYTES = 64 * 1024
 STATEMENT_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
+STREAM_BYTES = 128 * 1024 * 1024
 BODY_S = 60.0
+_STREAMS = frozenset((b"text/plain", b"text/csv", b"application/x-ndjson"))
 _ID_BYTES = 12
 PASSAGE = "cordon.passage"
 
@@ -260,7 +262,7 @@ def body_bytes(method: str, path: str, content_type: bytes) -> int:
         kind = content_type.partition(b";")[0].strip().lower()
         return {b"application/sd-jwt": STATEMENT_BYTES, b"text/plain": BULK_BYTES}.get(kind, BODY_BYTES)
     if method == "POST" and path == "/v1/screen":
-        return BULK_BYTES
+        return STREAM_BYTES if content_type.partition(b";")[0].strip().lower() in _STREAMS else BULK_BYTES
     return BODY_BYTES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 _SID = "6Z8e2nLPrA0Tq5mRrDsrE8CSbLzQJSuW2rTSPMmUUu4"
@@ -115,6 +116,19 @@ SCREEN_REQUEST: dict[str, Any] = {
 }
 SCREEN_ONE: dict[str, Any] = {**_FRAME, "result": {**_RESULT, "reference": None}}
 SCREEN_MANY: dict[str, Any] = {**_FRAME, "results": [_RESULT]}
+
+_EVM, _TRON = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf", "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC"
+SCREEN_STREAMS = {
+    "application/x-ndjson": f'{{"address":"{_EVM}","chain":"ethereum","reference":"row-17"}}\n{{"address":"{_TRON}"}}\n',
+    "text/csv": f"address,chain,tag,direction,reference\n{_EVM},ethereum,,deposit,row-17\n{_TRON},,,,\n",
+    "text/plain": f"{_EVM}\n{_TRON}\n",
+}
+SCREENED_STREAMS = {
+    "application/x-ndjson": json.dumps(_RESULT) + '\n{"summary":{"rows":2,"listed":1,"invalid":0}}\n',
+    "text/csv": "row,reference,query,id,match,severity,policy,human_review,error\r\n"
+    f"0,row-17,{_EVM},eip155:0:{_EVM.lower()},listed,3,,required,\r\n",
+    "text/plain": json.dumps(_RESULT) + "\n",
+}
 
 _IN_FULL: dict[str, Any] = {
     **_SAID,

@@ -18,8 +18,9 @@ from starlette.responses import Response
 
 from app.api import examples as ex
 from app.api import schemas as s
-from app.api.bodies import as_model, read_body
-from app.api.callers import JSON, NO_STORE, PRIVATE, Screening, check_accept, policy_of, purpose_of, recognise
+from app.api.bodies import as_model, media_type, read_body
+from app.api.bulk import answer_compact, answer_stream, form_of
+from app.api.callers import JSON, NO_STORE, PRIVATE, Screening, ScreeningRows, check_accept, policy_of, purpose_of, recognise
 from app.api.context import Api
 from app.api.docs import answers, takes
 from app.api.edge import Passage
@@ -148,18 +149,29 @@ async def _one(visit: Screening, text: str, asked: s.ScopeQuery) -> Response:
 @router.post(
     "/v1/screen",
     operation_id="screen_addresses",
-    summary="Up to 10,000 addresses or indicators.",
-    openapi_extra=takes({JSON: ex.SCREEN_REQUEST}, s.ScreenRequest),
+    summary="Up to 10,000 addresses or indicators as JSON; up to a million rows as NDJSON, CSV or plain lines, answered in the same type.",
+    openapi_extra=takes({JSON: ex.SCREEN_REQUEST}, s.ScreenRequest, others=ex.SCREEN_STREAMS),
     responses=answers(
         "One result a row, in order.",
         s.ScreenMany,
         ex.SCREEN_MANY,
         "bad_json too_large unsupported_media_type schema not_acceptable idempotency_mismatch in_progress",
+        others=ex.SCREENED_STREAMS,
     ),
 )
-async def screen_addresses(visit: Screening) -> Response:
+async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Query()]) -> Response:
     """One bad row never fails the others."""
+    form = form_of(visit.request)
+    if form is not None:
+        return await answer_stream(visit, form, hits_only=how.include == "hits", checksums=how.checksums == "true")
+    if how.include is not None:
+        raise Schema("a JSON body says itself what it includes: leave the query parameter `include` out")
     body = await visit.request.body()
+    is_repeatable = "idempotency-key" in visit.request.headers
+    if not is_repeatable and media_type(visit.request) == JSON:
+        answer = await answer_compact(visit, body, checksums=how.checksums != "false")
+        if answer is not None:
+            return answer
     value = read_body(visit.request, body, bulk=True)
     items = value.get("items") if isinstance(value, dict) else None
     if isinstance(items, list) and len(items) > s.SCREEN_MOST:

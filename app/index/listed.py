@@ -216,6 +216,12 @@ class ListedIds:
 
     def _change(self, ids: list[str], *, added: bool) -> None:
         self.require_writer()
+        if not ids:
+            return
+        if not self.is_ready:
+            if added:
+                self._add_aside(ids)
+            return
         if not added:
             self._buckets.remove([self._buckets.digester.digest(key) for text in ids for key in keys_of_id(text)])
             return

@@ -6,11 +6,16 @@ Holds every listing whose fold state is `active`, whoever may see it; the reader
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 from app.domain.address import Wallet, kin_keys, read_canonical_wallet
 from app.domain.answer import Link, Listing
 from app.domain.errors import InvalidAddress
+from app.index.buckets import Full
+from app.index.listed import ListedIds
+
+log = logging.getLogger("cordon.index")
 
 
 class ListingIndex:
@@ -19,7 +24,8 @@ class ListingIndex:
     Replaced tuples only, so a reader that holds one never sees it change under it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listed: ListedIds | None = None) -> None:
+        self._listed = listed
         self._by_subject: dict[str, tuple[Listing, ...]] = {}
         self._by_statement: dict[tuple[str, str], dict[str, None]] = {}
         self._by_key: dict[bytes, tuple[str, ...]] = {}
@@ -66,24 +72,55 @@ class ListingIndex:
 
     def replace(self, statements: Iterable[tuple[str, str]], listings: Iterable[Listing], links: Iterable[Link] = ()) -> None:
         """Take out all items of `statements` (origin, sid), then put `listings` and `links` in: one admitted batch is one call."""
+        before: dict[str, bool] = {}
         for statement in statements:
             for subject in self._by_statement.pop(statement, {}):
+                before.setdefault(subject, self.holds(subject))
                 self._take_out(subject, statement)
             for end in self._linked_by.pop(statement, {}):
+                before.setdefault(end, self.holds(end))
                 self._unlink(end, statement)
         for listing in listings:
             if listing.state == "active":
+                before.setdefault(listing.subject, self.holds(listing.subject))
                 self._put_in(listing)
         for link in links:
             if link.state == "active":
+                for end in (str(link.item["from"]), str(link.item["to"])):
+                    before.setdefault(end, self.holds(end))
                 self._link(link)
+        self._tell_listed(before)
+
+    def holds(self, subject: str) -> bool:
+        """Whether anything live is said of an id: a listing, or a link from or to it."""
+        return subject in self._by_subject or subject in self._links
+
+    def ids(self) -> Iterator[list[str]]:
+        """Every id of which something live is said as of now, once, in pages."""
+        both = [*self._by_subject, *(end for end in self._links if end not in self._by_subject)]
+        for start in range(0, len(both), 10_000):
+            yield both[start : start + 10_000]
+
+    def _tell_listed(self, before: Mapping[str, bool]) -> None:
+        """Move the fingerprints by what became known or unknown, in the same step: no lookup can come between."""
+        if self._listed is None:
+            return
+        try:
+            self._listed.add([subject for subject, was in before.items() if not was and self.holds(subject)])
+        except Full:
+            log.info("the fingerprints are full: lists are looked up row by row until a larger table is built")
+        self._listed.remove([subject for subject, was in before.items() if was and not self.holds(subject)])
 
     def become(self, other: ListingIndex) -> None:
         """Hold what `other` holds from now on, which nobody else may use: it was loaded anew beside this one."""
         if self._touched is not None:
             self._touched |= dict.fromkeys(self._by_subject) | dict.fromkeys(other._by_subject)
+        before = (
+            {id_: self.holds(id_) for index in (self, other) for page in index.ids() for id_ in page} if self._listed is not None else {}
+        )
         self._by_subject, self._by_statement, self._by_key = other._by_subject, other._by_statement, other._by_key
         self._links, self._linked_by, self.positions = other._links, other._linked_by, other.positions
+        self._tell_listed(before)
 
     def _link(self, link: Link) -> None:
         for end in (str(link.item["from"]), str(link.item["to"])):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.domain.answer import Moment
 from app.domain.errors import Betrayed, CordonError, LogFrozen
+from app.index.listed import FULL_SOON, ListedIds
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
 from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries, fill_index
 from app.services.audit import AccessLog
+from app.services.bulk import Bulk
 from app.services.consult import Consultation
 from app.services.federation import Federation
 from app.services.guard import Guards
@@ -55,9 +57,11 @@ class Node:
     database: Database
     keyring: Keyring
     index: ListingIndex
+    listed: ListedIds
     own_log: OwnLog
     gate: Gate
     screening: Screening
+    bulk: Bulk
     publisher: Publisher
     consultation: Consultation
     recognition: Recognition
@@ -76,6 +80,7 @@ class Node:
         await self.database.check_schema()
         await self.guards.load()
         await fill_index(self.database, self.index)
+        await self._keep_listed()
         if self.federation is not None:
             await self.federation.load()
             await self.gate.start(before_signing=self.federation.self_anchor)
@@ -85,6 +90,7 @@ class Node:
         await self._obey_brake()
         self._every(PAUSE_S, self.views.tick, at_once=True)
         self._every(BRAKE_S, self._obey_brake)
+        self._every(BRAKE_S, self._keep_listed)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)
         self._every(3_600.0, self._drop_old_held)
@@ -125,6 +131,19 @@ class Node:
         said = await self.database.quick.meta.get(BRAKE)
         if said is not None and self.gate.frozen is None:
             self.gate.freeze(LogFrozen(f"stopped by the operator: {said.decode('utf-8', 'replace')}"))
+
+    async def _keep_listed(self) -> None:
+        """Build the fingerprints anew when there are none, or no room for more soon: aside, while the old ones answer."""
+        if self.listed.is_ready and self.listed.load < FULL_SOON:
+            return
+        guarded = sorted(self.guards.ids)
+
+        async def pages() -> AsyncIterator[Sequence[str]]:
+            for page in self.index.ids():
+                yield page
+            yield guarded
+
+        await self.listed.rebuild(pages(), expected=3 * (len(self.index) + len(guarded)) // 2 + 10_000, places=self.index.positions)
 
     async def _rehash(self) -> None:
         """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""

@@ -136,9 +136,10 @@ def check_answer(app: FastAPI, response: httpx.Response) -> None:
     if model is not None and kind == "application/json":
         model.model_validate_json(response.content)
     elif kind == "application/x-ndjson":
-        row = schemas.EntryLine if response.request.url.path.startswith("/fed/") else schemas.SubmissionRow
-        for line in response.text.splitlines():
-            row.model_validate_json(line)
+        path = response.request.url.path
+        row = schemas.EntryLine if path.startswith("/fed/") else schemas.ScreenResult if path == "/v1/screen" else schemas.SubmissionRow
+        for line in response.content.split(b"\n")[:-1]:
+            (schemas.ScreenSummary if line.startswith(b'{"summary"') else row).model_validate_json(line)
     else:
         assert status < 400 or kind == "text/x.tlog.size", response.text
 

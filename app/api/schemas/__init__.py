@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.api.schemas.asked import (
+    BulkQuery,
     EntitiesPage,
     HealthQuery,
     IdQuery,
@@ -67,6 +68,7 @@ from app.api.schemas.told import (
     ScreenMany,
     ScreenOne,
     ScreenResult,
+    ScreenSummary,
     SearchAnswer,
     Sibling,
     Source,
@@ -90,6 +92,7 @@ __all__ = [
     "ApiVersion",
     "Asked",
     "BasisWord",
+    "BulkQuery",
     "CodeLabel",
     "Disagreement",
     "Edge",
@@ -145,6 +148,7 @@ __all__ = [
     "ScreenQuery",
     "ScreenRequest",
     "ScreenResult",
+    "ScreenSummary",
     "SearchAnswer",
     "SearchQuery",
     "Sibling",

@@ -60,6 +60,13 @@ class ScreenQuery(ScopeQuery):
     id: Annotated[str, Field(min_length=1, max_length=2048)]
 
 
+class BulkQuery(Asked):
+    """How a list is screened: only hits or every row (streams; JSON says it in the body), and whether every checksum is verified."""
+
+    include: Annotated[Literal["hits", "all"] | None, Field()] = None
+    checksums: Annotated[Literal["true", "false"] | None, Field()] = None
+
+
 class HealthQuery(Asked):
     """`?verbose` adds what was found, for the operator."""
 

@@ -206,6 +206,18 @@ class ScreenResult(Told):
     error: RowError | None
 
 
+class Sums(Told):
+    rows: int
+    listed: int
+    invalid: int
+
+
+class ScreenSummary(Told):
+    """The last line of an NDJSON stream; the others are `ScreenResult`."""
+
+    summary: Sums
+
+
 class ScreenFrame(Told):
     as_of: str
     degraded: bool

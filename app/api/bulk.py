@@ -1,0 +1,217 @@
+"""Streams for `POST /v1/screen`: NDJSON, CSV and plain lines, up to a million rows; and the compact form of its JSON (schemas §4.2).
+
+`?include=hits` (default for streams: all) leaves out what is not listed, `?checksums=true` verifies every checksum. Rows come back in the
+type in which they were sent. With `include=hits` the rows are screened as they arrive and nothing is sent before the last has been read,
+so every refusal is a proper problem; with all rows asked for the body is kept, as a client that sends before it reads would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from app.api.bodies import media_type
+from app.api.callers import NO_STORE, PRIVATE, Visit
+from app.api.schemas import SCREEN_MOST
+from app.domain.errors import BadRequest, Schema, TooLarge, Unavailable
+from app.services.bulk import MOST_ROWS, Asked, Form, Lot, Tally, Words, compact_items, lots_of
+from app.services.screen import Caller as Asker
+from app.services.screen import Query as Row
+
+_ROWS_A_PART = 2_000
+KEPT_BYTES = 256 * 1024 * 1024
+"""So many bytes of bodies may be kept in one worker at a time."""
+CSV_COLUMNS = ("row", "reference", "query", "id", "match", "severity", "policy", "human_review", "error")
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+_NARROW = frozenset({"AMBER", "AMBER+STRICT", "RED"})
+
+
+def form_of(request: Request) -> Form | None:
+    """The form of a stream of rows; None for anything else."""
+    kind = media_type(request)
+    return Form(kind) if kind in _FORMS else None
+
+
+async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums: bool) -> Response:
+    """A stream of rows in one of the three forms."""
+    if "idempotency-key" in visit.request.headers:
+        raise Schema("a stream takes no Idempotency-Key: screening again changes nothing")
+    frame = visit.api.node.screening.frame(visit.api.node.moment())
+    headers = {"Cache-Control": NO_STORE, "Cordon-As-Of": str(frame["as_of"]), "Cordon-Degraded": str(frame["degraded"]).lower()}
+    if hits_only:
+        return Response(await _hits(visit, form, checksums=checksums), media_type=str(form), headers=headers)
+    text = await _keep(visit)
+    try:
+        await _count_rows(form, text, visit)
+    except BaseException:
+        visit.api.node.bulk.kept_bytes -= len(text)
+        raise
+    return StreamingResponse(_all_rows(visit, form, text, checksums=checksums), media_type=str(form), headers=headers)
+
+
+async def _hits(visit: Visit, form: Form, *, checksums: bool) -> bytes:
+    """Screened as they arrive; only what was found is kept."""
+    tally, write = Tally(), _WRITERS[form]()
+    lots = lots_of(form, _body(visit), spend=partial(_spend, visit))
+    screened = visit.api.node.bulk.screen(lots, _asking(visit), tally, hits_only=True, checksums=checksums)
+    parts = [write(())] + [write(some) async for some in screened if some]
+    _count(visit, tally)
+    return b"".join([*parts, _ending(form, tally)])
+
+
+async def _all_rows(visit: Visit, form: Form, text: bytes, *, checksums: bool) -> AsyncIterator[bytes]:
+    """Every row, from a body that is kept until the last has left."""
+    bulk, tally, write = visit.api.node.bulk, Tally(), _WRITERS[form]()
+    try:
+        yield write(())
+        lots = lots_of(form, _in_parts(text), spend=_nothing)
+        async for some in bulk.screen(lots, _asking(visit), tally, hits_only=False, checksums=checksums):
+            for start in range(0, len(some), _ROWS_A_PART):
+                yield write(some[start : start + _ROWS_A_PART])
+                # A client that is gone never makes the server wait: without this the rest would run through at once.
+                await asyncio.sleep(0)
+        yield _ending(form, tally)
+    finally:
+        bulk.kept_bytes -= len(text)
+        _count(visit, tally)
+
+
+async def answer_compact(visit: Visit, body: bytes, *, checksums: bool) -> Response | None:
+    """The answer to a JSON request in its compact form, the same as the careful reader's; None for any other form."""
+    found = compact_items(body)
+    if found is None or found[0].rows > SCREEN_MOST:
+        return None
+    lot, hits_only = found
+    _spend(visit, lot.rows)
+    tally = Tally()
+    frame = visit.api.node.screening.frame(visit.api.node.moment())
+    screened = visit.api.node.bulk.screen(_one(lot), _asking(visit), tally, hits_only=hits_only, checksums=checksums)
+    results = [words async for some in screened for words in some]
+    _count(visit, tally)
+    return visit.answer({**frame, "results": cast("Any", results)}, cache=_cache_of(results))
+
+
+async def _keep(visit: Visit) -> bytes:
+    """The whole body; Unavailable if too much of others' is kept already."""
+    bulk, parts = visit.api.node.bulk, list[bytes]()
+    try:
+        async for part in _body(visit):
+            bulk.kept_bytes += len(part)
+            parts.append(part)
+            if bulk.kept_bytes > KEPT_BYTES:
+                raise Unavailable("too many long lists are being screened: send this one again in a minute, or ask for hits only")
+    except BaseException:
+        bulk.kept_bytes -= sum(map(len, parts))
+        raise
+    return b"".join(parts)
+
+
+def _spend(visit: Visit, rows: int) -> None:
+    """Take from the day's quota; the answer says once what is left of it."""
+    visit.passage.rates[:] = [left for left in visit.passage.rates if left[0].name != "addresses"]
+    visit.spend_addresses(rows)
+
+
+async def _body(visit: Visit) -> AsyncIterator[bytes]:
+    try:
+        async for part in visit.request.stream():
+            yield part
+    except ClientDisconnect as error:
+        raise BadRequest("the connection ended before the list did") from error
+
+
+async def _in_parts(text: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(text), 1 << 18):
+        yield text[start : start + (1 << 18)]
+
+
+async def _one(lot: Lot) -> AsyncIterator[Lot]:
+    yield lot
+
+
+def _nothing(_rows: int) -> None:
+    """Spent already."""
+
+
+async def _count_rows(form: Form, text: bytes, visit: Visit) -> None:
+    """Spend before anything is sent; the first line of a CSV is checked then, too."""
+    rows = text.count(b"\n") + (not text.endswith(b"\n") and bool(text)) - (form is Form.CSV)
+    if rows > MOST_ROWS:
+        raise TooLarge(f"more than {MOST_ROWS} rows in one request: send the list in parts")
+    if form is Form.CSV:
+        head = text[: text.find(b"\n") + 1] or text
+        async for _ in lots_of(form, _in_parts(head), spend=_nothing):
+            break
+    if rows > 0:
+        _spend(visit, rows)
+
+
+def _asking(visit: Visit) -> Callable[[Sequence[Asked]], Any]:
+    """The careful answers, recorded as the caller's."""
+    asker = Asker(visit.caller.reader, visit.caller.actor, visit.purpose, visit.case)
+
+    async def ask(rows: Sequence[Asked]) -> list[Words]:
+        queries = [Row(row.address, row.chain, row.tag, row.reference) for row in rows]
+        words = await visit.api.node.screening.screen_many(queries, asker, hits_only=False)
+        return cast("list[Words]", words["results"])
+
+    return ask
+
+
+def _cache_of(results: Sequence[Any]) -> str:
+    said = [one["tlp"] for result in results for one in result["statements"]]
+    return PRIVATE if said and _NARROW.isdisjoint(said) else NO_STORE
+
+
+def _count(visit: Visit, tally: Tally) -> None:
+    who = str(visit.caller.caller_class)
+    for match, count in tally.matches.items():
+        visit.api.measures.lookups[match, who] += count
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------------
+
+
+def _ending(form: Form, tally: Tally) -> bytes:
+    return orjson.dumps(tally.words()) + b"\n" if form is Form.NDJSON else b""
+
+
+def _lines() -> Callable[[Sequence[Words]], bytes]:
+    return lambda results: b"".join([orjson.dumps(words, option=orjson.OPT_APPEND_NEWLINE) for words in results])
+
+
+def _table() -> Callable[[Sequence[Words]], bytes]:
+    """CSV of the scalar members; the header before the first rows. A cell that a spreadsheet would take for a formula is quoted (S-22)."""
+    is_begun = False
+
+    def write(results: Sequence[Words]) -> bytes:
+        nonlocal is_begun
+        out = io.StringIO()
+        table = csv.writer(out)
+        if not is_begun:
+            table.writerow(CSV_COLUMNS)
+            is_begun = True
+        table.writerows([[_cell(words[name]) for name in CSV_COLUMNS] for words in results])
+        return out.getvalue().encode("utf-8")
+
+    return write
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("code", value.get("outcome"))
+    text = "" if value is None else str(value)
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+_WRITERS = {Form.NDJSON: _lines, Form.LINES: _lines, Form.CSV: _table}
+
+_FORMS = frozenset(form.value for form in Form)

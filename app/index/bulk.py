@@ -1,0 +1,77 @@
+"""Of many lines the few that need a look: the rest is well formed and nothing is said of it (performance §2).
+
+A piece is so large that the fixed cost of arrays is small against it, and so small that a single lookup need not wait longer than a few
+milliseconds behind it; the caller lets others in between two pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.index.listed import ListedIds
+from app.index.shapes import PAD
+from app.index.vector import I64
+
+PIECE = 10_240
+"""Lines looked at in one go."""
+_EDGE = b"\n" * PAD
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of a text, parted by line feeds, of which the last has none."""
+
+    buffer: bytes
+    starts: I64
+    lengths: I64
+
+    @classmethod
+    def of(cls, text: bytes) -> Lines:
+        """The lines of a text."""
+        buffer = b"".join((_EDGE, text, _EDGE))
+        ends = np.flatnonzero(np.frombuffer(buffer, np.uint8, len(text) + 1, PAD) == 10) + PAD
+        starts = np.empty_like(ends)
+        starts[0], starts[1:] = PAD, ends[:-1] + 1
+        return cls(buffer, starts, ends - starts)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, number: int) -> bytes:
+        """One of them."""
+        start = int(self.starts[number])
+        return self.buffer[start : start + int(self.lengths[number])]
+
+
+def holds_controls(text: bytes) -> bool:
+    """Whether control characters other than line feeds are among the bytes."""
+    letters = np.frombuffer(text, np.uint8)
+    return bool(np.count_nonzero(letters < 0x20) != text.count(b"\n"))
+
+
+def pieces(lines: Lines) -> Iterator[range]:
+    """The numbers of the lines in equal pieces."""
+    count = max(1, -(-len(lines) // PIECE))
+    size = -(-len(lines) // count)
+    for start in range(0, len(lines), size):
+        yield range(start, min(start + size, len(lines)))
+
+
+def to_look_at(listed: ListedIds, lines: Lines, piece: range, *, checksums: bool, is_current: bool) -> list[int]:
+    """Numbers of the lines in `piece` that are not plainly well-formed addresses of which nothing is said.
+
+    `is_current`: everything logged so far is in the file; else all of them are looked at.
+    """
+    shapes = listed.shapes()
+    if not is_current or not listed.is_ready:
+        return list(piece)
+    starts, lengths = lines.starts[piece.start : piece.stop], lines.lengths[piece.start : piece.stop]
+    rows = shapes.read(lines.buffer, starts, lengths, checksums=checksums)
+    chosen = rows.slow | listed.probe(rows.digests)
+    if len(rows.second_rows):
+        chosen[rows.second_rows[listed.probe(rows.second)]] = True
+    found: list[int] = (np.flatnonzero(chosen) + piece.start).tolist()
+    return found
