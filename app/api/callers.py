@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from app.api.context import Api, api_of, passage_of
 from app.api.edge import Passage
+from app.api.edge import bearer_of as bearer_of  # noqa: PLC0414 — given on to the routes
 from app.api.limits import DAY_S, Policy, policy
 from app.api.repeats import once
 from app.api.stamps import Place
@@ -177,18 +178,25 @@ class Asks:
 
 async def recognise(api: Api, passage: Passage) -> Caller:
     """The caller behind the Authorization header; the public if there is none. Wrong keys count against the address they come from."""
-    given = passage.headers.get(b"authorization")
-    if given is None:
-        return PUBLIC_CALLER
-    key_text = bearer_of(given)
-    caller = api.node.recognition.remembered(key_text)
-    if caller is None:
-        try:
-            caller = await api.node.recognition.recognise(key_text)
-        except Unauthenticated:
-            api.spend(passage, passage.callsign, api.public_policy)
-            raise
+    caller = remembered(api, passage)
+    if caller is not None:
+        return caller
+    try:
+        caller = await api.node.recognition.recognise(passage.key_text or "")
+    except Unauthenticated:
+        api.spend(passage, passage.callsign, api.public_policy)
+        raise
     passage.actor = caller.actor
+    return caller
+
+
+def remembered(api: Api, passage: Passage) -> Caller | None:
+    """The same without a question to the database: None if there has to be one."""
+    if passage.key_text is None:
+        return PUBLIC_CALLER
+    caller = api.node.recognition.remembered(passage.key_text)
+    if caller is not None:
+        passage.actor = caller.actor
     return caller
 
 
@@ -205,25 +213,14 @@ async def recognise_peer(api: Api, passage: Passage, request: Request, action: A
     target = (raw + b"?" + query if query else raw).decode("latin-1")
     is_for_all = action is Action.PUBLISHED and api.chosen.log_public and "/entries/" not in target
     try:
-        token = bearer_of(passage.headers[b"authorization"])
         caller = await api.federation.tokens.recognise(
-            token, method=scope["method"], target=target, body=await request.body(), once=not is_for_all
+            passage.key_text or "", method=scope["method"], target=target, body=await request.body(), once=not is_for_all
         )
     except Unauthenticated:
         api.spend(passage, passage.callsign, api.public_policy)
         raise
     passage.actor = caller.actor
     return caller
-
-
-def bearer_of(value: bytes) -> str:
-    """The credentials of a Bearer field; a text that opens nothing for any other scheme."""
-    if value.startswith(b"Bearer cordon_") and value.isascii():  # the way we show it, and the hot path
-        return value[7:].decode("ascii")
-    scheme, _, credentials = value.partition(b" ")
-    if scheme.lower() != b"bearer" or not credentials.isascii():
-        return ""
-    return credentials.decode("ascii")
 
 
 def policy_of(api: Api, caller: Caller) -> Policy:

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from fastapi import Request
@@ -27,7 +28,8 @@ log = logging.getLogger("cordon.edge")
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 16 * 1024
-MOST_HOSTS = 64
+MOST_KEPT = 1024
+LONGEST_KEPT = 2048
 BODY_BYTES = 64 * 1024
 STATEMENT_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
@@ -38,6 +40,7 @@ _ID_BYTES = 12
 PASSAGE = "cordon.passage"
 
 # One spelling a path: what a segment may hold stands for itself, three signs may also be written as %-escapes, as clients do.
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@+/~-"
 _PATH = re.compile(rb"(?:[A-Za-z0-9._:@+/~-]|%(?:3[Aa]|40|2[Bb]))*")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _HOST = re.compile(rb"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
@@ -60,28 +63,96 @@ _SECURITY: tuple[Header, ...] = (
 )
 _CSP: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+_JSON: Header = (b"content-type", b"application/json")
 _NO_STORE: Header = (b"cache-control", b"no-store")
 
 
+class Head:
+    """The header fields of a request by name. A client sends the same ones with every request, so what they say is worked out once."""
+
+    __slots__ = ("asked_id", "brings_body", "fields", "is_kept", "key_text")
+
+    def __init__(self, fields: Sequence[Header]) -> None:
+        self.fields: dict[bytes, bytes] = dict(fields)
+        asked = self.fields.get(b"x-request-id", b"")
+        self.asked_id = asked.decode("ascii") if _REQUEST_ID.fullmatch(asked) else ""
+        self.brings_body = b"content-length" in self.fields or b"transfer-encoding" in self.fields
+        authorization = self.fields.get(b"authorization")
+        self.key_text = None if authorization is None else bearer_of(authorization)
+        """What stands in the Authorization field; None without one."""
+        self.is_kept = False
+
+
+class Heads:
+    """The heads that were in order of late, a bounded number: when there are too many, all are forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Header, ...], Head] = {}
+
+    def of(self, fields: Sequence[Header]) -> Head:
+        """The head of these fields: one that is kept is in order, another has to be checked."""
+        return self._kept.get(tuple(fields)) or Head(fields)
+
+    def keep(self, head: Head, fields: Sequence[Header]) -> None:
+        """Remember one that is in order, if it is short and likely to come again: no token made for one request is in it."""
+        if (
+            head.asked_id
+            or head.brings_body
+            or "." in (head.key_text or "")
+            or sum([len(name) + len(value) for name, value in fields]) > LONGEST_KEPT
+        ):
+            return
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        head.is_kept = True
+        self._kept[tuple(fields)] = head
+
+
+def bearer_of(value: bytes) -> str:
+    """The credentials of a Bearer field; a text that opens nothing for any other scheme."""
+    scheme, _, credentials = value.partition(b" ")
+    if scheme.lower() != b"bearer" or not credentials.isascii():
+        return ""
+    return credentials.decode("ascii")
+
+
 class Passage:
-    """One request on its way: its id, its headers by name, who sent it, and what is left of his quotas."""
+    """One request on its way: its id, its headers by name, who sent it, and what is left of his quotas.
 
-    __slots__ = ("_edge", "_send", "actor", "headers", "id", "is_started", "peer", "rates", "route", "scope", "started", "status")
+    It does not hold the scope, which may hold it: a cycle a request is work for the garbage collector.
+    """
 
-    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+    __slots__ = (
+        "_edge",
+        "_send",
+        "actor",
+        "headers",
+        "id",
+        "is_started",
+        "key_text",
+        "path",
+        "peer",
+        "rates",
+        "route",
+        "started",
+        "status",
+    )
+
+    def __init__(self, edge: Edge, scope: Scope, send: Send, head: Head) -> None:
         self.started = time.perf_counter()
-        self.scope = scope
-        self.status = 500
-        self.is_started = False
-        self.rates: list[Left] = []
-        self.actor = ""
-        self.route = ""
-        self.peer = ""
         self._edge = edge
         self._send = send
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        asked = self.headers.get(b"x-request-id")
-        self.id = edge.new_id() if asked is None or not _REQUEST_ID.fullmatch(asked) else asked.decode("ascii")
+        self.path: str = scope["path"]
+        self.headers = head.fields
+        self.key_text = head.key_text
+        self.id = head.asked_id or edge.new_id()
+        client = scope.get("client")
+        self.peer: str = client[0] if client else ""
+        self.actor = ""
+        self.route = ""
+        self.rates: list[Left] = []
+        self.status = 500
+        self.is_started = False
 
     @property
     def callsign(self) -> str:
@@ -96,21 +167,34 @@ class Passage:
             headers = list(message.get("headers", ()))
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append(_NO_STORE)
-            message["headers"] = headers + self._common()
+            message["headers"] = [
+                *headers,
+                *self._edge.headers_of(self.path),
+                (b"x-request-id", self.id.encode("ascii")),
+                *rate_headers(self.rates),
+            ]
         await self._send(message)
 
-    async def answer(self, headers: list[Header], body: bytes) -> None:
-        """A whole answer with 200; `headers` say type, length and caching."""
+    async def answer(self, body: bytes, cache: Header) -> None:
+        """A whole answer with 200, in JSON."""
         self.is_started = True
         self.status = 200
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers + self._common()})
+        headers = [
+            _JSON,
+            cache,
+            content_length(len(body)),
+            *self._edge.extra,
+            (b"x-request-id", self.id.encode("ascii")),
+            *rate_headers(self.rates),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _common(self) -> list[Header]:
-        headers = [*self._edge.headers_of(self.scope["path"]), (b"x-request-id", self.id.encode("ascii"))]
-        if self.rates:
-            headers += rate_headers(self.rates)
-        return headers
+
+@lru_cache(4096)
+def content_length(size: int) -> Header:
+    """The header field that says so."""
+    return b"content-length", b"%d" % size
 
 
 class Shortcut(Protocol):
@@ -118,8 +202,8 @@ class Shortcut(Protocol):
 
     route: str
 
-    async def __call__(self, passage: Passage, last: str) -> None:
-        """Answer through `passage.send`; `last` is the last segment of the path."""
+    async def __call__(self, passage: Passage, last: str, query_string: bytes) -> None:
+        """Answer through `passage.answer`; `last` is the last segment of the path."""
         ...
 
 
@@ -137,10 +221,10 @@ class Edge:
         self._shortcuts = dict(shortcuts or {})
         self._requests = requests
         self._lines = RequestLines()
-        self._extra = [*_SECURITY, *([_HSTS] if is_https else [])]
-        self._extra_csp = [*self._extra, _CSP]
+        self._docs_extra = (*_SECURITY, *([_HSTS] if is_https else []))
+        self.extra = (*self._docs_extra, _CSP)
         self._ids: list[str] = []
-        self._good_hosts: set[bytes] = set()
+        self._heads = Heads()
         self.callsigns = callsigns
 
     def new_id(self) -> str:
@@ -150,9 +234,9 @@ class Edge:
             self._ids = [drawn[at : at + 2 * _ID_BYTES] for at in range(0, len(drawn), 2 * _ID_BYTES)]
         return self._ids.pop()
 
-    def headers_of(self, path: str) -> list[Header]:
+    def headers_of(self, path: str) -> tuple[Header, ...]:
         """The security headers; /docs alone brings a page with scripts of its own."""
-        return self._extra if path == "/docs" else self._extra_csp
+        return self._docs_extra if path == "/docs" else self.extra
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, one connection event."""
@@ -160,37 +244,42 @@ class Edge:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return  # a websocket is not accepted
-        passage = Passage(self, scope, send)
-        scope[PASSAGE] = passage
-        scope.setdefault("state", {})["request_id"] = passage.id
-        token = request_id.set(passage.id)
+        head = self._heads.of(scope["headers"])
+        passage = Passage(self, scope, send, head)
         self._requests.active += 1
         try:
-            await self._pass(passage, scope, receive)
-        finally:
-            self._requests.active -= 1
-            request_id.reset(token)
-            self._note(passage, scope)
-
-    async def _pass(self, passage: Passage, scope: Scope, receive: Receive) -> None:
-        try:
-            receive = self._check(passage, scope, receive)
-            prefix, _, last = scope["path"].rpartition("/")
-            shortcut = self._shortcuts.get(prefix) if scope["method"] == "GET" else None
-            if shortcut is not None and last:
+            self._check(head, scope)
+            prefix, _, last = passage.path.rpartition("/")
+            shortcut = self._shortcuts.get(prefix)
+            if head.brings_body:
+                receive = self._bounded(head, scope, receive)
+            if shortcut is not None and last and scope["method"] == "GET":
                 passage.route = shortcut.route
-                await shortcut(passage, last)
+                await shortcut(passage, last, scope["query_string"])
             else:
-                await self._app(scope, receive, passage.send)
+                await self._enter(passage, scope, receive)
         except CordonError as error:
             await self._refuse(passage, scope, error)
         except Exception:
-            if passage.is_started:  # answered with 500 and logged further in, or broken off in the middle of an answer
-                return
-            log.exception("unforeseen")
-            await self._refuse(passage, scope, CordonError("something went wrong here: the request id finds it in our log"))
+            if not passage.is_started:  # else answered with 500 and logged further in, or broken off in the middle of an answer
+                log.exception("unforeseen", extra={"request_id": passage.id})
+                await self._refuse(passage, scope, CordonError("something went wrong here: the request id finds it in our log"))
+        finally:
+            self._requests.active -= 1
+            self._note(passage, scope)
+
+    async def _enter(self, passage: Passage, scope: Scope, receive: Receive) -> None:
+        """The application; what it logs carries the id of the request."""
+        scope[PASSAGE] = passage
+        scope.setdefault("state", {})["request_id"] = passage.id
+        token = request_id.set(passage.id)
+        try:
+            await self._app(scope, receive, passage.send)
+        finally:
+            request_id.reset(token)
 
     async def _refuse(self, passage: Passage, scope: Scope, error: CordonError) -> None:
+        scope.setdefault("state", {})["request_id"] = passage.id
         response = problem_response(error, Request(scope))
         await response(scope, _nothing, passage.send)
 
@@ -203,39 +292,23 @@ class Edge:
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
-    def _check(self, passage: Passage, scope: Scope, receive: Receive) -> Receive:
-        headers = scope["headers"]
-        if len(headers) > MOST_HEADERS or sum([len(name) + len(value) + 4 for name, value in headers]) > MOST_HEADER_BYTES:
-            raise TooLarge("the header fields are more than 100 or longer than 16 KiB: leave out what is not needed")
-        client = scope.get("client")
-        passage.peer = client[0] if client else ""
-        if len(passage.headers) != len(headers):
-            _refuse_repeated(headers)
+    def _check(self, head: Head, scope: Scope) -> None:
+        if not head.is_kept:
+            _check_fields(head, scope["headers"])
+            self._heads.keep(head, scope["headers"])
         if scope["method"] in ("TRACE", "CONNECT"):
             raise MethodNotAllowed(f"{scope['method']} is not answered here")
         raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
-        if not _PATH.fullmatch(raw):
+        if raw.translate(None, _PLAIN) and not _PATH.fullmatch(raw):
             raise BadRequest("a path here holds A-Z a-z 0-9 . _ : @ + - only: send any other id as the query parameter `id`")
-        host = passage.headers.get(b"host", b"")
-        if host not in self._good_hosts:
-            self._check_host(host)
-        declared = passage.headers.get(b"content-length")
-        if declared is None and b"transfer-encoding" not in passage.headers:
-            return receive
-        return self._bounded(passage, scope, receive, declared)
 
-    def _check_host(self, host: bytes) -> None:
-        if _HOST.fullmatch(host) is None:
-            raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
-        if len(self._good_hosts) < MOST_HOSTS:
-            self._good_hosts.add(host)
-
-    def _bounded(self, passage: Passage, scope: Scope, receive: Receive, declared: bytes | None) -> Receive:
+    def _bounded(self, head: Head, scope: Scope, receive: Receive) -> Receive:
         """`receive` that refuses bytes beyond what the route takes, and a body that does not come to its end in time."""
-        if passage.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+        if head.fields.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
             raise UnsupportedMediaType("bodies are read as they are: send this one without Content-Encoding")
-        most = body_bytes(scope["method"], scope["path"], passage.headers.get(b"content-type", b""))
+        most = body_bytes(scope["method"], scope["path"], head.fields.get(b"content-type", b""))
         too_large = TooLarge(f"the body is larger than {most} bytes, the most that this route takes: send it in parts")
+        declared = head.fields.get(b"content-length")
         if declared is not None and (_LENGTH.fullmatch(declared) is None or int(declared) > most):
             raise too_large
         deadline = time.monotonic() + BODY_S
@@ -266,7 +339,17 @@ def body_bytes(method: str, path: str, content_type: bytes) -> int:
     return BODY_BYTES
 
 
-def _refuse_repeated(headers: list[Header]) -> None:
+def _check_fields(head: Head, fields: Sequence[Header]) -> None:
+    """TooLarge, BadRequest for what no request may bring."""
+    if len(fields) > MOST_HEADERS or sum([len(name) + len(value) + 4 for name, value in fields]) > MOST_HEADER_BYTES:
+        raise TooLarge("the header fields are more than 100 or longer than 16 KiB: leave out what is not needed")
+    if len(head.fields) != len(fields):
+        _refuse_repeated(fields)
+    if _HOST.fullmatch(head.fields.get(b"host", b"")) is None:
+        raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
+
+
+def _refuse_repeated(headers: Sequence[Header]) -> None:
     """Two of a kind are read differently by different readers."""
     names = [name for name, _ in headers]
     for name in _SINGLE:

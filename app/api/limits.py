@@ -31,15 +31,16 @@ class OverQuota(Quota):
 class Policy:
     """So many units in so many seconds; `name` stands in the header fields. Make them with `policy`: one value is one object."""
 
-    __slots__ = ("length_ms", "name", "quota", "quoted", "stated", "window_s")
+    __slots__ = ("length_ms", "name", "quota", "stated", "telling", "window_s")
 
     def __init__(self, name: str, quota: int, window_s: int) -> None:
         self.name = name
         self.quota = quota
         self.window_s = window_s
         self.length_ms = window_s * 1000
-        self.quoted = b'"%s"' % name.encode("ascii")
-        self.stated = b"%s;q=%d;w=%d" % (self.quoted, quota, window_s)
+        quoted = b'"%s"' % name.encode("ascii")
+        self.stated = b"%s;q=%d;w=%d" % (quoted, quota, window_s)
+        self.telling = quoted + b";r=%d;t=%d"
 
 
 @lru_cache(1024)
@@ -52,13 +53,22 @@ Left = tuple[Policy, int, int]
 """What is left of a policy: units, and seconds until they are given anew."""
 
 
-def rate_headers(lefts: Sequence[Left]) -> list[Header]:
-    """`RateLimit-Policy` and `RateLimit`, a member for each policy that was asked."""
-    if len(lefts) == 1:
-        asked, left, seconds = lefts[0]
-        return [(b"ratelimit-policy", asked.stated), (b"ratelimit", b"%s;r=%d;t=%d" % (asked.quoted, left, seconds))]
-    stated = b", ".join([asked.stated for asked, _, _ in lefts])
-    return [(b"ratelimit-policy", stated), (b"ratelimit", b", ".join([b"%s;r=%d;t=%d" % (p.quoted, r, t) for p, r, t in lefts]))]
+def rate_headers(lefts: Sequence[Left]) -> tuple[Header, ...]:
+    """`RateLimit-Policy` and `RateLimit`, a member for each policy that was asked; none if none was."""
+    if len(lefts) == 2:  # of a key, the requests of the minute and the addresses of the day
+        (minute, left, seconds), (day, day_left, day_seconds) = lefts
+        stated, telling = _terms(minute, day)
+        return stated, (b"ratelimit", telling % (left, seconds, day_left, day_seconds))
+    if not lefts:
+        return ()
+    stated, telling = _terms(*[asked for asked, _, _ in lefts])
+    return stated, (b"ratelimit", telling % tuple([number for one in lefts for number in one[1:]]))
+
+
+@lru_cache(1024)
+def _terms(*policies: Policy) -> tuple[Header, bytes]:
+    """What is the same in the headers of all who are held to these policies: the first field, and the form of the second."""
+    return (b"ratelimit-policy", b", ".join([one.stated for one in policies])), b", ".join([one.telling for one in policies])
 
 
 class Limiter:
@@ -67,11 +77,16 @@ class Limiter:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._windows: dict[tuple[str, str], list[int]] = {}
+        """By policy and caller: when it began, in milliseconds, and the units taken."""
 
     def spend(self, who: str, asked: Policy, amount: int = 1) -> Left:
         """Take `amount` units and say what is left; OverQuota if there are not so many, then nothing is taken."""
-        window, seconds_left = self._window(who, asked)
+        now = self._clock()
+        window = self._windows.get((asked.name, who))
+        if window is None or not 0 <= now - window[0] < asked.length_ms:
+            window = self._begin(who, asked, now)
         left = asked.quota - window[1] - amount
+        seconds_left = (window[0] + asked.length_ms - now + 999) // 1000
         if left < 0:
             detail = f"more than {asked.quota} units of `{asked.name}` in {asked.window_s} seconds: try again in {seconds_left} seconds"
             raise OverQuota((asked, max(left + amount, 0), seconds_left), detail)
@@ -80,17 +95,17 @@ class Limiter:
 
     def left(self, who: str, asked: Policy) -> int:
         """Units left in the window at hand."""
-        return max(asked.quota - self._window(who, asked)[0][1], 0)
-
-    def _window(self, who: str, asked: Policy) -> tuple[list[int], int]:
         now = self._clock()
-        key = (asked.name, who)
-        window = self._windows.get(key)
+        window = self._windows.get((asked.name, who))
         if window is None or not 0 <= now - window[0] < asked.length_ms:
-            if len(self._windows) >= MOST_WINDOWS:
-                self._forget(now)
-            window = self._windows[key] = [now, 0]
-        return window, (window[0] + asked.length_ms - now + 999) // 1000
+            return asked.quota
+        return max(asked.quota - window[1], 0)
+
+    def _begin(self, who: str, asked: Policy, now: int) -> list[int]:
+        if len(self._windows) >= MOST_WINDOWS:
+            self._forget(now)
+        window = self._windows[asked.name, who] = [now, 0]
+        return window
 
     def _forget(self, now: int) -> None:
         """Drop minute windows that have passed; a flood from more addresses than fit starts everybody anew."""

@@ -7,11 +7,10 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
-import orjson
 from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -20,13 +19,24 @@ from app.api import examples as ex
 from app.api import schemas as s
 from app.api.bodies import as_model, media_type, read_body
 from app.api.bulk import answer_compact, answer_stream, form_of
-from app.api.callers import JSON, NO_STORE, PRIVATE, Screening, ScreeningRows, check_accept, policy_of, purpose_of, recognise
+from app.api.callers import (
+    JSON,
+    NO_STORE,
+    PRIVATE,
+    Screening,
+    ScreeningRows,
+    check_accept,
+    policy_of,
+    purpose_of,
+    recognise,
+    remembered,
+)
 from app.api.context import Api
 from app.api.docs import answers, takes
-from app.api.edge import Passage
+from app.api.edge import MOST_KEPT, Passage
 from app.api.limits import DAY_S, Header, policy
 from app.api.problems import from_pydantic
-from app.domain.errors import BadRequest, Schema, TooLarge
+from app.domain.errors import BadRequest, Forbidden, Schema, TooLarge, Unauthenticated
 from app.domain.permission import Action, Caller, permit
 from app.services.screen import Caller as Asker
 from app.services.screen import Query as Row
@@ -40,8 +50,26 @@ PREFIX = "/v1/screen"
 PATH = PREFIX + "/{address}"
 _PROBLEMS = "schema not_acceptable"
 _NARROW = frozenset({"AMBER", "AMBER+STRICT", "RED"})
-_TYPE: Header = (b"content-type", b"application/json")
 _CACHE: dict[str, Header] = {cache: (b"cache-control", cache.encode("ascii")) for cache in (PRIVATE, NO_STORE)}
+
+
+class Asking:
+    """What follows from who calls: worked out once for as long as he stays recognised."""
+
+    __slots__ = ("addresses", "asker", "caller", "is_permitted", "requests", "word")
+
+    def __init__(self, api: Api, caller: Caller) -> None:
+        self.caller = caller
+        self.word = str(caller.caller_class)
+        self.requests = policy_of(api, caller)
+        quota = caller.addresses_per_day
+        self.addresses = None if quota is None else policy("addresses", quota, DAY_S)
+        self.asker = Asker(caller.reader, caller.actor)
+        self.is_permitted = True
+        try:
+            permit(caller, Action.SCREEN)
+        except (Unauthenticated, Forbidden):
+            self.is_permitted = False
 
 
 class ScreenOne:
@@ -51,30 +79,34 @@ class ScreenOne:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._askings: dict[str, Asking] = {}
 
-    async def __call__(self, passage: Passage, last: str) -> None:
-        """Raises Refused, which the edge turns into a problem."""
-        body, cache = await answer_one(self._api, passage, last, passage.scope["query_string"])
-        await passage.answer([_TYPE, _CACHE[cache], (b"content-length", b"%d" % len(body))], body)
+    async def __call__(self, passage: Passage, last: str, query_string: bytes) -> None:
+        """The same key, quota, permission and purpose as on every route, in their order; raises Refused."""
+        api = self._api
+        asking = self._asking(remembered(api, passage) or await recognise(api, passage))
+        who = passage.actor or passage.callsign
+        api.spend(passage, who, asking.requests)
+        if not asking.is_permitted:
+            permit(asking.caller, Action.SCREEN)
+        pairs = _pairs(query_string) if query_string else None
+        check_accept(passage.headers.get(b"accept"), (JSON,))
+        purpose, case = purpose_of(passage, asking.caller, Action.SCREEN)
+        chain, tag = _scope_of(pairs) if pairs else (None, None)
+        if asking.addresses is not None:
+            api.spend(passage, who, asking.addresses)
+        asker = Asker(asking.caller.reader, asking.caller.actor, purpose, case) if purpose or case else asking.asker
+        answer = await api.node.screening.answer_one(Row(last, chain, tag), asker)
+        api.measures.lookups[answer.match, asking.word] += 1
+        await passage.answer(answer.body, _CACHE[_cache_of(answer.tlps)])
 
-
-async def answer_one(api: Api, passage: Passage, text: str, query_string: bytes) -> tuple[bytes, str]:
-    """Body and Cache-Control for one address: the same key, permission, quota and purpose as on every route."""
-    caller = await recognise(api, passage)
-    who = caller.actor or passage.callsign
-    api.spend(passage, who, policy_of(api, caller))
-    permit(caller, Action.SCREEN)
-    pairs = _pairs(query_string) if query_string else None
-    check_accept(passage.headers.get(b"accept"), (JSON,))
-    purpose, case = purpose_of(passage, caller, Action.SCREEN)
-    chain, tag = _scope_of(pairs) if pairs else (None, None)
-    if caller.addresses_per_day is not None:
-        api.spend(passage, who, policy("addresses", caller.addresses_per_day, DAY_S))
-    asker = Asker(caller.reader, caller.actor, purpose, case)
-    words = await api.node.screening.screen_one(Row(text, chain, tag), asker)
-    results = cast("Results", [words["result"]])
-    _count(api, caller, results)
-    return orjson.dumps(words), _cache_of(results)
+    def _asking(self, caller: Caller) -> Asking:
+        known = self._askings.get(caller.actor)
+        if known is None or known.caller is not caller:
+            if len(self._askings) >= MOST_KEPT:
+                self._askings.clear()
+            known = self._askings[caller.actor] = Asking(self._api, caller)
+        return known
 
 
 def _pairs(query_string: bytes) -> dict[str, str]:
@@ -100,15 +132,14 @@ def _scope_of(pairs: dict[str, str]) -> tuple[str | None, str | None]:
     return asked.chain, asked.tag
 
 
-def _cache_of(results: Results) -> str:
-    """Hits may be kept for a minute by the caller alone, narrow ones and misses not at all (CP-5)."""
-    is_hit = False
-    for result in results:
-        for said in result["statements"]:
-            is_hit = True
-            if said["tlp"] in _NARROW:
-                return NO_STORE
-    return PRIVATE if is_hit else NO_STORE
+def _cache_of(tlps: Iterable[object]) -> str:
+    """Hits may be kept for a minute by the caller alone, narrow ones and misses not at all (CP-5). `tlps`: of the statements told."""
+    told = set(tlps)
+    return PRIVATE if told and _NARROW.isdisjoint(told) else NO_STORE
+
+
+def _tlps(results: Results) -> Iterator[object]:
+    return (said["tlp"] for result in results for said in result["statements"])
 
 
 # --- the same as FastAPI routes ------------------------------------------------------------------------------------------
@@ -143,7 +174,7 @@ async def _one(visit: Screening, text: str, asked: s.ScopeQuery) -> Response:
     words = await visit.api.node.screening.screen_one(Row(text, asked.chain, asked.tag), _asker(visit))
     results = cast("Results", [words["result"]])
     _count(visit.api, visit.caller, results)
-    return visit.answer(words, cache=_cache_of(results))
+    return visit.answer(words, cache=_cache_of(_tlps(results)))
 
 
 @router.post(
@@ -184,7 +215,7 @@ async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Que
         words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=asked.include == "hits")
         results = cast("Results", words["results"])
         _count(visit.api, visit.caller, results, asked=len(rows))
-        return visit.answer(words, cache=_cache_of(results))
+        return visit.answer(words, cache=_cache_of(_tlps(results)))
 
     return await visit.once(body, work)
 

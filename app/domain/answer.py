@@ -188,11 +188,17 @@ def shown_state(listing: Listing, reader: Reader, moment: Moment) -> str:
     return "disputed" if disputes else "active"
 
 
+_LISTS = frozenset({"active", "disputed", "contested"})
+_SHOWN = _LISTS | {"suspended"}
+
+
 def makes_listed(listing: Listing, reader: Reader, moment: Moment) -> bool:
     """Whether this listing makes its subject `listed` for the reader: live, not suspended, of a log with weight, and no guard."""
-    if is_guard(listing.item) or listing.origin in moment.weightless:
-        return False
-    return shown_state(listing, reader, moment) in ("active", "disputed", "contested")
+    return _has_say(listing, moment) and shown_state(listing, reader, moment) in _LISTS
+
+
+def _has_say(listing: Listing, moment: Moment) -> bool:
+    return not is_guard(listing.item) and listing.origin not in moment.weightless
 
 
 def _disputes(listing: Listing, reader: Reader) -> list[Annotation]:
@@ -316,29 +322,35 @@ class Finding:
     related: tuple[tuple[str, Relation, bool], ...]
 
 
-_NOTHING = Finding(Match.NOT_LISTED, None, (), ())
+NOTHING = Finding(Match.NOT_LISTED, None, (), ())
+"""What is found of an id that nobody has said anything of."""
 _PROTECTED = Finding(Match.PROTECTED, None, (), ())
 
 
 def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], *, scope: Scope, reader: Reader, moment: Moment) -> Finding:
     """The one place where an answer word is decided (schemas §4.2): protected, listed, related, not_listed."""
     if not listings and not related:
-        return _PROTECTED if moment.protected(subject) else _NOTHING
-    seen = visible(listings, reader, moment)
-    live = [listing for listing in seen if shown_state(listing, reader, moment) in ("active", "disputed", "contested", "suspended")]
+        return _PROTECTED if moment.protected(subject) else NOTHING
     covering: list[Listing] = []
+    hits: list[Listing] = []
     relations: list[tuple[str, Relation, bool]] = []
-    for listing in live:
+    for listing in visible(listings, reader, moment):
+        state = shown_state(listing, reader, moment)
+        if state not in _SHOWN:
+            continue
+        lists = state in _LISTS and _has_say(listing, moment)
         relation = scope_relation(listing, scope)
         if relation is None:
             covering.append(listing)
-        elif makes_listed(listing, reader, moment) and (subject, relation, True) not in relations:
+            if lists:
+                hits.append(listing)
+        elif lists and (subject, relation, True) not in relations:
             relations.append((subject, relation, True))
-    for other in related:
-        listed = any(makes_listed(listing, reader, moment) for listing in visible(other.listings, reader, moment))
-        if listed:
-            relations.append((other.id, other.relation, True))
-    hits = [listing for listing in covering if makes_listed(listing, reader, moment)]
+    relations += [
+        (other.id, other.relation, True)
+        for other in related
+        if any(makes_listed(listing, reader, moment) for listing in visible(other.listings, reader, moment))
+    ]
     guarded = moment.protected(subject) or any(is_guard(x.item) and x.origin == moment.own_origin for x in covering)
     if guarded:
         match = Match.PROTECTED
@@ -351,13 +363,17 @@ def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], 
     return Finding(match, severity_of(hits), tuple(covering), tuple(relations))
 
 
-def finding_words(finding: Finding, reader: Reader, moment: Moment) -> dict[str, JsonValue]:
+Say = Callable[[Listing, Reader, Moment], JsonValue]
+"""How a statement is put: `statement_words`, or what stands for the same words."""
+
+
+def finding_words(finding: Finding, reader: Reader, moment: Moment, *, say: Say = statement_words) -> dict[str, JsonValue]:
     """`match`, `severity`, `statements` and `related` of one result (schemas §4.2)."""
     related: list[JsonValue] = [{"id": i, "relation": str(r), "listed": listed} for i, r, listed in finding.related]
     return {
         "match": str(finding.match),
         "severity": finding.severity,
-        "statements": [statement_words(listing, reader, moment) for listing in finding.statements],
+        "statements": [say(listing, reader, moment) for listing in finding.statements],
         "related": related,
     }
 

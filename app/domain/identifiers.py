@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from .address import Wallet, read_canonical_wallet, read_wallet
-from .address.evm import is_canonical_id
+from .address.evm import is_canonical_id, read_usual
 from .address.guard import outside_ascii
 from .address.ton import is_friendly
 from .errors import InvalidAddress
@@ -57,6 +57,10 @@ def read_subject(text: str, *, chain: str | None = None, tag: str | None = None)
 
     Raises InvalidAddress and nothing else; the code is of the closed list of schemas §3.
     """
+    if chain is None and tag is None:
+        usual = read_usual(text)
+        if usual is not None:
+            return usual
     bare = text.strip(" ")
     head, colon, _ = bare.partition(":")
     if colon and head in _KINDS:

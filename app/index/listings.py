@@ -59,12 +59,12 @@ class ListingIndex:
 
     def same_key(self, wallet: Wallet) -> list[str]:
         """Listed ids of the same holder on other chains or in other forms."""
-        found: dict[str, None] = {}
+        found: list[str] = []
         for key in kin_keys(wallet):
             for other in self._by_key.get(key, ()):
-                if other != wallet.id:
-                    found[other] = None
-        return list(found)
+                if other != wallet.id and other not in found:
+                    found.append(other)
+        return found
 
     def links(self, subject: str) -> tuple[Link, ...]:
         """Live links from or to an id."""

@@ -7,11 +7,15 @@ logged; of a hit the access log keeps the id, since that is what it is for (trus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import orjson
 
 from app.domain.address import Wallet
 from app.domain.answer import (
+    NOTHING,
     Finding,
     Listing,
     Match,
@@ -22,16 +26,21 @@ from app.domain.answer import (
     find,
     finding_words,
     instant_text,
+    max_tlp,
     sees_link,
+    statement_words,
 )
 from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
-from app.domain.labels import Reader
-from app.domain.sources import is_degraded
+from app.domain.labels import PUBLIC, Reader
+from app.domain.sources import Source, is_degraded
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
 
+DAY_S = 86_400
+MOST_PHRASES = 20_000
+_SERIOUS = (Match.LISTED, Match.RELATED)
 BREATH = 250
 """Rows of a list between two chances for other callers."""
 
@@ -44,14 +53,16 @@ _LINK_RELATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One row to screen, as the caller wrote it."""
 
     address: str
     chain: str | None = None
     tag: str | None = None
     reference: str | None = None
+
+
+_WHOLE = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,43 @@ class Caller:
     case: str = ""
 
 
+class Answer(NamedTuple):
+    """The answer to a single question as JSON, with what the floor above has to know of it."""
+
+    body: bytes
+    match: str
+    tlps: tuple[str, ...]
+    """The labels of the statements that it tells."""
+
+
+class Phrases:
+    """Statements as JSON, put into words once a day and not for every question.
+
+    Kept is only what no reader changes: a listing that nobody has annotated, before or after its expiry, on the day that decides
+    whether its review is overdue. Whether a reader may see it was decided before.
+    """
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._kept: dict[int, tuple[Listing, bool, orjson.Fragment]] = {}
+
+    def say(self, listing: Listing, reader: Reader, moment: Moment) -> JsonValue:
+        """What `statement_words` says, ready for orjson."""
+        is_live = listing.expires_at > moment.now_s
+        kept = self._kept.get(id(listing))
+        if kept is not None and kept[0] is listing and kept[1] is is_live and moment.now_s // DAY_S == self._day:
+            return cast("JsonValue", kept[2])
+        words = statement_words(listing, reader, moment)
+        if listing.annotations:
+            return words
+        if len(self._kept) >= MOST_PHRASES or moment.now_s // DAY_S != self._day:
+            self._kept.clear()
+            self._day = moment.now_s // DAY_S
+        phrase = orjson.Fragment(orjson.dumps(words))
+        self._kept[id(listing)] = (listing, is_live, phrase)
+        return cast("JsonValue", phrase)
+
+
 class Screening:
     """Answers from the index at the moment the clock tells."""
 
@@ -73,6 +121,8 @@ class Screening:
         self._index = index
         self._moment = moment
         self._record = record
+        self._phrases = Phrases()
+        self._opening: tuple[int, tuple[Source, ...], bytes] = (-1, (), b"")
 
     async def screen_one(self, query: Query, caller: Caller) -> dict[str, JsonValue]:
         """The single form: `result` in place of `results`."""
@@ -81,6 +131,31 @@ class Screening:
         if entry is not None:
             await self._record([entry])
         return {**self.frame(moment), "result": words}
+
+    async def answer_one(self, query: Query, caller: Caller) -> Answer:
+        """`screen_one` as JSON, byte for byte, for the hot path: what many answers have in common is written once."""
+        moment = self._moment()
+        try:
+            subject = read_subject(query.address, chain=query.chain, tag=query.tag)
+        except InvalidAddress as error:
+            return Answer(self._open(moment) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
+        finding = self.find(subject, caller.reader, moment)
+        if finding is NOTHING and query.reference is None:
+            return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject.id)), "not_listed", ())
+        entry = _audit_entry(subject.id, finding, caller, moment)
+        if entry is not None:
+            await self._record([entry])
+        words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
+        body = self._open(moment) + orjson.dumps(words) + b"}"
+        return Answer(body, str(finding.match), tuple([max_tlp(listing) for listing in finding.statements]))
+
+    def _open(self, moment: Moment) -> bytes:
+        """`frame` up to the result: the same for a second, for as long as the sources are the same object."""
+        second, sources, opening = self._opening
+        if second != moment.now_s or sources is not moment.sources:
+            opening = orjson.dumps(self.frame(moment))[:-1] + b',"result":'
+            self._opening = (moment.now_s, moment.sources, opening)
+        return opening
 
     async def screen_many(self, queries: Sequence[Query], caller: Caller, *, hits_only: bool) -> dict[str, JsonValue]:
         """All rows at one moment, in their order; `hits_only` leaves out `not_listed`."""
@@ -108,41 +183,62 @@ class Screening:
         """What is known of one subject for one reader."""
         listings = self._index.find(subject.id)
         related = self._related(subject, reader, moment)
-        scope = Scope(subject.scope_chain, subject.tag) if isinstance(subject, Wallet) else Scope()
+        scope = Scope(subject.scope_chain, subject.tag) if listings and isinstance(subject, Wallet) else _WHOLE
         return find(subject.id, listings, related, scope=scope, reader=reader, moment=moment)
 
     def _row(self, row: int, query: Query, caller: Caller, moment: Moment) -> tuple[dict[str, JsonValue], AuditEntry | None]:
-        head: dict[str, JsonValue] = {"row": row, "reference": query.reference, "query": query.address}
+        """The words of one row, and what has to be recorded before they are told."""
         try:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
         except InvalidAddress as error:
-            fault: JsonValue = {"code": error.code, "detail": error.detail}
-            return {**head, "id": None, **_invalid(), "policy": None, "human_review": None, "error": fault}, None
+            return _unread(row, query, error), None
         finding = self.find(subject, caller.reader, moment)
-        words = finding_words(finding, caller.reader, moment)
-        hit = finding.match in (Match.LISTED, Match.RELATED) or bool(finding.statements)
-        review = "required" if finding.match in (Match.LISTED, Match.RELATED) else None
-        entry = _audit_entry(subject.id, finding, caller, moment) if hit and caller.actor else None
-        return {**head, "id": subject.id, **words, "policy": None, "human_review": review, "error": None}, entry
+        words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
+        return words, _audit_entry(subject.id, finding, caller, moment)
 
     def _related(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> list[Related]:
-        related = [
+        links = self._index.links(subject.id)
+        kin = self._index.same_key(subject) if isinstance(subject, Wallet) else ()
+        if not links and not kin:
+            return []
+        related = [Related(other, Relation.SAME_KEY, self._index.find(other)) for other in kin]
+        related += [
             Related(other, relation, self._index.find(other))
-            for link in self._index.links(subject.id)
+            for link in links
             if (relation := _LINK_RELATIONS.get(str(link.item.get("relation")))) and sees_link(link, reader, moment)
             for other in (str(link.item["from"]), str(link.item["to"]))
             if other != subject.id
         ]
-        if not isinstance(subject, Wallet):
-            return related
-        return [Related(i, Relation.SAME_KEY, self._index.find(i)) for i in self._index.same_key(subject)] + related
+        return related
 
 
-def _invalid() -> dict[str, JsonValue]:
-    return {"match": str(Match.INVALID), "severity": None, "statements": [], "related": []}
+def _words(row: int, query: Query, subject: str, finding: Finding, words: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """One result; `words` are those of the finding."""
+    head: dict[str, JsonValue] = {"row": row, "reference": query.reference, "query": query.address, "id": subject}
+    return {**head, **words, "policy": None, "human_review": "required" if finding.match in _SERIOUS else None, "error": None}
 
 
-def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry:
+def _unread(row: int, query: Query, error: InvalidAddress) -> dict[str, JsonValue]:
+    """The result for a text that nobody can read."""
+    head: dict[str, JsonValue] = {"row": row, "reference": query.reference, "query": query.address, "id": None}
+    nothing: dict[str, JsonValue] = {"match": str(Match.INVALID), "severity": None, "statements": [], "related": []}
+    return {**head, **nothing, "policy": None, "human_review": None, "error": {"code": error.code, "detail": error.detail}}
+
+
+def _written_miss() -> bytes:
+    """The end of an answer that found nothing, with two places left open: the query and the id."""
+    words = _words(0, Query("?"), "?", NOTHING, finding_words(NOTHING, PUBLIC, Moment(now_ms=0)))
+    assert b"%" not in orjson.dumps(words)
+    return orjson.dumps(words).replace(b'"?"', b"%b") + b"}"
+
+
+_MISS = _written_miss()
+
+
+def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry | None:
+    """What a known caller is about to be told, if it is anything."""
+    if not caller.actor or not (finding.match in _SERIOUS or finding.statements):
+        return None
     told: list[Listing] = list(finding.statements)
     return AuditEntry(
         at_ms=moment.now_ms,

@@ -19,6 +19,19 @@ is_canonical_id = re.compile(r"eip155:0:0x[0-9a-f]{40}").fullmatch
 """Whether a text is the id of an EVM wallet as statements carry it: the one sort of id that its form alone proves good."""
 
 
+def read_usual(text: str) -> Wallet | None:
+    """The commonest spelling, 0x and 40 small hex digits, without a further call; None for every other text."""
+    if len(text) != 42:
+        return None
+    try:
+        payload = bytes.fromhex(text[2:])
+    except ValueError:
+        return None
+    if "0x" + payload.hex() != text:
+        return None
+    return _new(Wallet, ("eip155:0:" + text, "evm", payload, None, None, ()))
+
+
 def read(text: str) -> Wallet:
     """0x and 40 hex digits: all small, or in the case of EIP-55; all capitals, `0X` and no prefix with a warning."""
     head = text[:2]

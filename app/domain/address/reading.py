@@ -48,14 +48,10 @@ def read_wallet(text: str, *, chain: str | None = None, tag: str | None = None) 
     `chain` is a CAIP-2 id or a common name, `tag` a destination tag or memo. Raises InvalidAddress with a code of the
     closed list of schemas §3, and nothing else, on whatever text.
     """
-    if chain is None and tag is None and text[:2] == "0x" and len(text) == 42 and text.islower():
-        # The commonest case, without a further call; `fromhex` skips blanks, so its length is looked at.
-        try:
-            payload = bytes.fromhex(text[2:])
-        except ValueError:
-            payload = b""
-        if len(payload) == 20:
-            return _new(Wallet, ("eip155:0:" + text, "evm", payload, None, None, ()))
+    if chain is None and tag is None:
+        usual = evm.read_usual(text)
+        if usual is not None:
+            return usual
     named = None if chain is None else read_chain(chain)
     text = text.strip(" ")
     if len(text) > _LONGEST:

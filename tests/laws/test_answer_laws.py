@@ -1,0 +1,156 @@
+"""The hot path tells what the ordinary one tells, byte for byte: whoever asks, whenever, whatever was asked of the same node before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.answer import Annotation, Link, Listing, Moment
+from app.domain.labels import PUBLIC, Label, Reader, ReaderClass, Tlp
+from app.domain.sources import Source
+from app.index.listings import ListingIndex
+from app.services.screen import Caller, Query, Screening
+from app.storage.audit import AuditEntry
+from tests.factories import wallet_id
+
+NOW_S = 1_790_000_000
+DAY_S = 86_400
+READERS = [
+    PUBLIC,
+    Reader(ReaderClass.VASP, "de.exchange", node_ids=frozenset({"de.example"})),
+    Reader(ReaderClass.NODE, "de.bka", ids=frozenset({"de.example"})),
+    Reader(ReaderClass.NODE, "fr.pj", ids=frozenset({"fr.example"})),
+]
+ADDRESS = {n: wallet_id(n).rpartition(":")[2] for n in (1, 2, 9)}
+SUBJECTS = [wallet_id(1), wallet_id(2), "domain:scam.example"]
+
+labels = st.builds(Label, st.sampled_from(Tlp), st.frozensets(st.sampled_from(["de.example", "fr.example", "de.bka", "de.exchange"])))
+moments_s = st.sampled_from([NOW_S, NOW_S + 1, NOW_S + DAY_S, NOW_S - 10, NOW_S + 3 * DAY_S])
+remarks = st.builds(
+    Annotation,
+    kind=st.sampled_from(["dispute", "endorse"]),
+    sid=st.just("other"),
+    origin=st.just("de.example/log"),
+    issuer=st.sampled_from(["de.lka", "de.ombud"]),
+    label=labels,
+    accepted_ms=st.just(NOW_S * 1000),
+    binding=st.booleans(),
+    stage=st.sampled_from([None, "overdue", "corrected"]),
+)
+items = st.fixed_dictionaries(
+    {
+        "severity": st.integers(1, 4),
+        "action": st.sampled_from(["block", "review", "do_not_block"]),
+        "roles": st.sampled_from([["collection"], ["service_benign"]]),
+    },
+    optional={
+        "embargo_until": st.sampled_from(["2026-09-21T13:46:40Z", "2026-09-24"]),
+        "scope": st.sampled_from([{"chains": ["eip155:56"]}, {"tag": "7"}]),
+        "basis": st.text(max_size=5),
+    },
+)
+contexts = st.fixed_dictionaries({"review_by": st.sampled_from(["2026-09-21", "2026-09-22", "2027-01-01"])})
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> Listing:
+    """A listing of anybody for anybody."""
+    number = draw(st.integers(0, 10_000))
+    label = draw(labels)
+    return Listing(
+        origin=draw(st.sampled_from(["de.example/log", "fr.example/log"])),
+        index=number,
+        sid=f"sid-{number}",
+        number=0,
+        subject=draw(st.sampled_from(SUBJECTS)),
+        item=draw(items),
+        context=draw(contexts),
+        issuer=draw(st.sampled_from(["de.bka", "fr.pj"])),
+        issuer_name=draw(st.text(max_size=8)),
+        country="de",
+        label=label,
+        core_label=draw(st.sampled_from([label, Label(Tlp.RED, frozenset({"de.bka"}))])),
+        handling=draw(st.sampled_from([(), ("NO-ATTRIBUTION",), ("NO-AUTOMATED-ACTION",)])),
+        accepted_ms=(NOW_S - draw(st.integers(0, 5 * DAY_S))) * 1000,
+        expires_at=NOW_S + draw(st.sampled_from([-5, 1, 5, DAY_S + 5, 90 * DAY_S])),
+        state="active",
+        contested=draw(st.booleans()),
+        annotations=tuple(draw(st.lists(remarks, max_size=1))),
+    )
+
+
+def a_link(relation: str) -> Link:
+    clear = Label(Tlp.CLEAR)
+    item = {"from": SUBJECTS[0], "to": SUBJECTS[1], "relation": relation}
+    return Link("de.example/log", 1, 0, "linked", "de.bka", clear, clear, (NOW_S - 5 * DAY_S) * 1000, NOW_S + 90 * DAY_S, "active", item)
+
+
+texts = st.sampled_from(
+    [
+        ADDRESS[1],
+        ADDRESS[1].upper().replace("0X", "0x"),
+        ADDRESS[2],
+        ADDRESS[9],
+        "0x123",
+        "https://scam.example/a?b",
+        "scam.example",
+        "%b",
+        "?",
+    ]
+) | st.text(max_size=12).filter(lambda text: not any(0xD800 <= ord(c) <= 0xDFFF for c in text))
+questions = st.builds(
+    Query,
+    texts,
+    st.sampled_from([None, None, "bsc", "ethereum", "nowhere"]),
+    st.sampled_from([None, None, "7"]),
+    st.sampled_from([None, None, 'mine "%s"']),
+)
+OTHERS = [(), (Source("fr.example/log", "live", NOW_S - 5),), (Source("fr.example/log", "forked", NOW_S - 500),)]
+moments = st.builds(
+    lambda now_s, sources, weightless: Moment(
+        now_ms=now_s * 1000,
+        own_origin="de.example/log",
+        sources=sources,
+        weightless=weightless,
+        protected=lambda id_: id_ == wallet_id(9),
+    ),
+    moments_s,
+    st.sampled_from(OTHERS),
+    st.sampled_from([frozenset(), frozenset({"fr.example/log"})]),
+)
+visits = st.lists(st.tuples(questions, st.sampled_from(READERS), st.booleans(), moments), min_size=1, max_size=12)
+
+
+@settings(max_examples=150)
+@given(st.lists(listings(), max_size=6), st.sampled_from(["same_cluster", "transfers_to", "controls"]), visits)
+def test_the_hot_path_tells_the_same_bytes(held: list[Listing], relation: str, asked: Sequence[tuple[Query, Reader, bool, Moment]]) -> None:
+    """Body, label of what is told, answer word and access log are those of the ordinary path, for each of many questions in turn."""
+    now = [Moment(now_ms=0)]
+    recorded: list[AuditEntry] = []
+
+    async def record(entries: Sequence[AuditEntry]) -> None:
+        recorded.extend(entries)
+
+    index = ListingIndex()
+    index.replace([], held, [a_link(relation)])
+    screening = Screening(index, moment=lambda: now[0], record=record)
+
+    async def both() -> None:
+        for question, reader, is_known, now[0] in asked:
+            caller = Caller(reader, "somebody/k1" if is_known else "", "fraud_prevention", "c-1")
+            fast = await screening.answer_one(question, caller)
+            by_fast = [*recorded]
+            recorded.clear()
+            words: Any = await screening.screen_one(question, caller)
+            assert fast.body == orjson.dumps(words)
+            assert fast.match == words["result"]["match"]
+            assert [*fast.tlps] == [one["tlp"] for one in words["result"]["statements"]]
+            assert by_fast == recorded
+            recorded.clear()
+
+    asyncio.run(both())
