@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
+from hashlib import sha256
 
 _MASK = 0xFFFFFFFF
 
@@ -30,6 +32,19 @@ _TURNS = (
     bytes(int(c, 16) for c in "899bdff5778beec69df7c89b77c76fdb97fb866ecd5edd75f58bee6e69c9c5f885c9c5e68d65fdbb"),
 )
 _ADDED = ((0, 0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xA953FD4E), (0x50A28BE6, 0x5C4DD124, 0x6D703EF3, 0x7A6D76E9, 0))
+
+
+def hash160_of_each(items: Iterable[bytes]) -> list[bytes]:
+    """RIPEMD-160 of SHA-256 of each, in one loop: for lists of addresses, where a call more a row counts."""
+    if _BUILT_IN is None:
+        return [ripemd160_plain(sha256(item).digest()) for item in items]
+    found: list[bytes] = []
+    state, keep = _BUILT_IN.copy, found.append
+    for item in items:
+        one = state()
+        one.update(sha256(item).digest())
+        keep(one.digest())
+    return found
 
 
 def ripemd160(data: bytes) -> bytes:

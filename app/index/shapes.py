@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from app.domain.address import chains
-from app.domain.checksums import hash160
+from app.domain.ripemd import hash160_of_each
 from app.index import sums
 from app.index.keys import ACCOUNT, KEY_HASH, SCRIPT_HASH, TEXT, WITNESS, Digester, keys_of_id
 from app.index.vector import F64, I64, U16, U32, U64, Bools, digest_rows, digest_words, lanes
@@ -230,7 +230,7 @@ class Shapes:
         if not len(some):
             return
         hashes = np.ascontiguousarray(np.stack([word[some] for word in words], axis=1)).tobytes()
-        nested = b"".join([hash160(b"\x00\x14" + hashes[at : at + 20]) for at in range(0, len(hashes), 20)])
+        nested = b"".join(hash160_of_each(b"\x00\x14" + hashes[at : at + 20] for at in range(0, len(hashes), 20)))
         digests = digest_rows(self._lanes, _TAG_SCRIPT, np.frombuffer(nested, np.uint8).reshape(-1, 20))
         rows.second_rows = np.concatenate((rows.second_rows, chosen[some]))
         rows.second = np.concatenate((rows.second, digests))
