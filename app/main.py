@@ -47,7 +47,7 @@ from app.services.enroll import (
     witness_key,
 )
 from app.services.federation import Federation, Parts
-from app.services.follow import FollowRules
+from app.services.follow import PATIENCE_S, WITHHELD_AFTER_S, FollowRules
 from app.services.guard import Guards
 from app.services.monitor import NodeVoice
 from app.services.node import Identity, Node
@@ -217,6 +217,8 @@ def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wir
             rules=FollowRules(
                 poll_s=settings.peer_poll_s,
                 backoff_max_s=settings.peer_backoff_max_s,
+                patience_s=0.0 if wires.by_hand else PATIENCE_S,
+                withheld_after_s=0.0 if wires.by_hand else WITHHELD_AFTER_S,
                 worker=f"{os.getpid()}-{time.monotonic_ns():x}",
                 shares_database=settings.workers > 1,
             ),

@@ -13,7 +13,7 @@ two that sign with one key, and says when who looks at whom; so a failing seed r
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,9 @@ ASSESSED = {
 }
 
 
+Forger = Callable[[httpx.Request, httpx.Response, bytes], httpx.Response]
+
+
 class Net:
     """Who can call whom. A cut is one-way: `cut("xa", "xb")` keeps xa from calling xb."""
 
@@ -48,6 +51,11 @@ class Net:
         self.cuts: set[tuple[str, str]] = set()
         self.detours: dict[tuple[str, str], str] = {}
         """(caller, host called) -> the app that answers in its place: how a log shows two faces."""
+        self.forgers: dict[tuple[str, str], Forger] = {}
+        """(caller, host called) -> what the called makes of its answers before they leave: how a node lies."""
+        self.heard: list[httpx.Request] = []
+        """Every request, if `listens`: what somebody on the line could send again."""
+        self.listens = False
         self.calls = 0
 
     def cut(self, caller: str, called: str, *, both: bool = True) -> None:
@@ -74,7 +82,11 @@ class _Line(httpx.AsyncBaseTransport):
         self._net.calls += 1
         if app is None or (self._caller, called) in self._net.cuts:
             raise httpx.ConnectError(f"{self._caller} cannot reach {called}", request=request)
-        return await httpx.ASGITransport(app=app, client=("192.0.2.1", 1)).handle_async_request(request)
+        if self._net.listens:
+            self._net.heard.append(request)
+        answer = await httpx.ASGITransport(app=app, client=("192.0.2.1", 1)).handle_async_request(request)
+        forger = self._net.forgers.get((self._caller, called))
+        return answer if forger is None else forger(request, answer, await answer.aread())
 
 
 @dataclass(slots=True)

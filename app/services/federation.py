@@ -35,7 +35,7 @@ log = logging.getLogger("cordon.federation")
 
 RELOAD_S = 1.0
 WATCH_S = 0.05
-WITHHELD_AFTER_S = 60.0
+SHOWN_CHECKS = 12
 OVERDUE_EVERY_S = 3_600.0
 CHORES_S = 5.0
 ANCHOR_WAIT_S = 5.0
@@ -269,7 +269,8 @@ class Federation:
     async def _await_head(self, origin: str, note: str, size: int, relay: Via) -> None:
         """The log's own node should show it: if it is silent its mirror helps; if it hides it, that is evidence (protocol §3.7)."""
         home = self.followers.get(node_of_origin(origin))
-        patience = 0.2 if home is not None and home.failures else 2.0
+        rules = self._parts.rules
+        patience = rules.patience_s / 10 if home is not None and home.failures else rules.patience_s
         try:
             if not await self._reaches(origin, size, patience):
                 await self.mirroring.sync(origin, note, relay)
@@ -289,14 +290,14 @@ class Federation:
 
     async def _shown_at_home(self, home: Follower, origin: str, size: int) -> bool:
         """Whether the log's own node shows this size within a minute; a node that does not answer hides nothing."""
-        for _ in range(12):
+        for _ in range(SHOWN_CHECKS):
             try:
                 shown, _heard = self.mirroring.read_note(origin, await home.via.client.checkpoint())
             except CordonError:
                 return True
             if shown.size >= size:
                 return True
-            await asyncio.sleep(WITHHELD_AFTER_S / 12)
+            await asyncio.sleep(self._parts.rules.withheld_after_s / SHOWN_CHECKS)
         return False
 
     async def nudged(self, node: str, ohash: str, size: int) -> None:

@@ -146,7 +146,7 @@ class Monitor:
             is_new = await tx.evidence.put(_evidence("fork", origin, text, now_ms))
             mirror = await tx.mirrors.get(origin)
         if mirror is not None and mirror.state not in ("forked", "retired"):
-            common = await self._common(origin, via, mirror.tree_size)
+            common = await self._common(origin, evidence, via, mirror.tree_size)
             await self._foreign.mark_forked(origin, common=common, reason=f"two histories after entry {common}")
             await self._on_forked(origin)
             log.critical(
@@ -157,16 +157,32 @@ class Monitor:
             await self._log_evidence("fork", text)
         return is_new
 
-    async def _common(self, origin: str, via: Via | None, size: int) -> int:
-        """The longest prefix that both branches share, from the trees themselves; 0 (so everything waits) if no peer can show the other."""
-        for source in [via] if via is not None else self._vias():
-            try:
-                return await self._compare_trees(origin, source, size)
-            except (CordonError, InvalidProof) as error:
-                log.warning("cannot compare branches of %s with %s: %s", origin, source.node, error.detail)
-        return 0
+    async def _common(self, origin: str, evidence: ForkEvidence, via: Via | None, size: int) -> int:
+        """The longest prefix that the branches share, from the trees themselves; 0 (so everything waits) if nobody can show the other.
 
-    async def _compare_trees(self, origin: str, via: Via, size: int) -> int:
+        A peer that holds our branch too shows no difference, and says nothing about where the other one leaves it.
+        """
+        smaller = parse_checkpoint(evidence.note_a.split("\n\n", 1)[0] + "\n").size
+        compared = []
+        for source in self._sources(via):
+            try:
+                common, end = await self._compare_trees(origin, source, size)
+            except CordonError as error:
+                log.warning("cannot compare branches of %s with %s: %s", origin, source.node, error.detail)
+                continue
+            if common < end and source is via:
+                return common
+            compared.append((common, end))
+        parted = [common for common, end in compared if common < end]
+        # Ours may end before the branches part: then all of it is common, as far as anybody knows.
+        return min(parted, default=size if compared and size < smaller else 0)
+
+    def _sources(self, via: Via | None) -> list[Via]:
+        """Whoever showed it first, then everybody else."""
+        return [*([via] if via is not None else []), *(one for one in self._vias() if via is None or one.node != via.node)]
+
+    async def _compare_trees(self, origin: str, via: Via, size: int) -> tuple[int, int]:
+        """How many leaves our tree shares with the one that `via` shows, and how many were compared."""
         ohash = ohash_of(origin)
         theirs = read_checkpoint(await via.client.checkpoint(ohash), origin, verifiers=self._log_keys(origin))
 
@@ -177,7 +193,8 @@ class Monitor:
         async def their_tile(level: int, number: int, width: int) -> bytes:
             return await via.client.tile(tile_path(level, number, width), ohash)
 
-        return await common_prefix(min(size, theirs.size), our_tile, their_tile)
+        end = min(size, theirs.size)
+        return await common_prefix(end, our_tile, their_tile), end
 
     async def take_evidence(self, node: str, text: str) -> bool:
         """Evidence that a peer hands on: checked like our own. NotFound for a log we do not follow, InvalidProof if it proves nothing."""

@@ -30,6 +30,8 @@ FIRST_PAUSE_S = 0.5
 WAIT_S = 25
 LEASE_MS = 60_000
 HEAL_EVERY_S = 60
+PATIENCE_S = 2.0
+WITHHELD_AFTER_S = 60.0
 
 HeadSeen = Callable[[str, str, Via], Awaitable[None]]
 """A peer shows a head of another log than its own: origin, note, and the way to the peer."""
@@ -42,6 +44,9 @@ class FollowRules:
     poll_s: float = 30
     backoff_max_s: float = 300
     wait_s: int = WAIT_S
+    patience_s: float = PATIENCE_S
+    """How long a log's own node may take to show a head that somebody else has shown, before that one's mirror is asked."""
+    withheld_after_s: float = WITHHELD_AFTER_S
     worker: str = "worker-1"
     shares_database: bool = False
 

@@ -1,0 +1,113 @@
+"""A log that shows two faces: proved within one round, believed by everybody, and no use for delisting anybody (protocol §3.7)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.domain.fork import parse_evidence
+from app.seal.notes import verify_fork
+from tests.factories import sid_in, wallet, wallet_id
+from tests.simulator import SimNode, World
+
+pytestmark = pytest.mark.slow
+
+VERIFY = """
+import sys
+from app.seal.notes import read_vkeys, verify_fork
+from app.seal.roots import read_document
+document = read_document(open(sys.argv[1], "rb").read()).document
+log = document.logs[0]
+verify_fork(open(sys.argv[2]).read(), log.origin, log_keys=read_vkeys(log.vkeys))
+print("proved", log.origin)
+"""
+
+
+async def two_faced(world: World, code: str, *, deceived: str) -> SimNode:
+    """A second node with the keys of `code` that `deceived` talks to; the others go on with the first."""
+    clone = await world.clone(code, await world.keep(code), f"{code}2")
+    world.net.detours[deceived, code] = f"{code}2"
+    return clone
+
+
+async def states_of(node: SimNode, code: str) -> tuple[str, int | None]:
+    """How a mirror stands: its state and the common prefix."""
+    async with node.node.database.reading() as tx:
+        row = await tx.mirrors.get(node.world.origin(code))
+    assert row is not None
+    return row.state, row.common
+
+
+async def evidence_at(node: SimNode) -> list[str]:
+    """The texts of the forks that a node can prove."""
+    async with node.node.database.reading() as tx:
+        return [row.text for row in await tx.evidence.all() if row.form == "fork"]
+
+
+async def test_two_branches_are_proved_within_one_sync(tmp_path: Path) -> None:
+    """xa tells xb another history than xc and xd: after one round of looking all three hold the proof, and a stranger can check it."""
+    async with World.open(tmp_path, "xa", "xb", "xc", "xd") as world:
+        await world.introduce()
+        await world.settle()
+        common = world["xa"].node.own_log.size
+        clone = await two_faced(world, "xa", deceived="xb")
+        await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(1)))
+        await clone.say(clone.signer("xa.bka#1").listing(wallet(2)), clone.signer("xa.lka#1").listing(wallet(3)))
+        await world["xb"].look()
+        await world["xc"].look()  # the first that hears both faces
+        await world["xd"].look()
+        for code in ("xb", "xc", "xd"):
+            assert await states_of(world[code], "xa") == ("forked", common), code
+            (text, *_) = await evidence_at(world[code])
+            verify_fork(text, world.origin("xa"), log_keys=world.towns["xa"].log_keys)
+        file = tmp_path / "evidence.txt"
+        file.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-c", VERIFY, str(world.towns["xa"].data_dir / "root" / "1.json"), str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout == f"proved {world.origin('xa')}\n"
+        assert parse_evidence(text).note_a != parse_evidence(text).note_b
+
+
+async def test_a_fork_delists_nobody(tmp_path: Path) -> None:
+    """A log forks after a listing and retracts it on one branch: the listing stays, what was added past the fork is `contested`."""
+    async with World.open(tmp_path, "xa", "xb", "xc") as world:
+        await world.introduce()
+        before = world["xa"].signer("xa.bka#1").listing(wallet(1))
+        await world["xa"].say(before)
+        await world.settle()
+        clone = await two_faced(world, "xa", deceived="xb")
+        added = clone.signer("xa.lka#1").listing(wallet(3))
+        await clone.say(clone.signer("xa.bka#1").retract(sid_in(before)), added)
+        await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(2)))
+        await world.settle()
+        xb = world["xb"]
+        assert (await states_of(xb, "xa"))[0] == "forked"
+        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
+        assert [one.contested for one in xb.node.index.find(wallet_id(3))] == [True]
+        answer = xb.node.screening
+        assert answer is not None
+        assert {one.state for one in xb.node.moment().sources if one.origin == world.origin("xa")} == {"forked"}
+        clone_down = await world["xc"].states("xa")
+        assert clone_down[sid_in(before)].state.value == "active"
+
+
+async def test_what_both_branches_say_ends_in_a_new_log(tmp_path: Path) -> None:
+    """The root key holders end the forked log at its common tree and begin `/log/2`: peers retire the old one and follow the new."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        await world.settle()
+        clone = await two_faced(world, "xa", deceived="xb")
+        await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(2)))
+        await clone.say(clone.signer("xa.bka#1").listing(wallet(3)))
+        await world["xb"].look()
+        world.net.detours.clear()
+        await world["xb"].look()
+        assert (await states_of(world["xb"], "xa"))[0] == "forked"
