@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
-
-import orjson
 
 from .address import Wallet
 from .address.evm import is_canonical_id
@@ -52,8 +49,8 @@ from .statement import Disclosure
 from .vocabulary import TYPOLOGIES, lists
 
 _new = tuple.__new__
-_LONGEST_LIKE = 2048
-"""Bytes of an item beyond which it is not remembered: with the number of those that are, this bounds the memory."""
+_LONGEST_LIKE, _MOST_KNOWN = 2048, 1024
+"""Bytes of an item beyond which it is not remembered, and how many are: together they bound the memory."""
 
 
 class ItemRow(NamedTuple):
@@ -234,7 +231,7 @@ def take_like(item: dict[str, JsonValue], one: Disclosure, found: Findings) -> b
     if before[-6:] != b'"id":"':
         return False  # the id stands elsewhere too
     try:
-        judged = _judge_without_id(before, behind)
+        judged = _judge_without_id(item, (before, behind))
     except CordonError:
         return False
     if judged.hold and not found.strong:
@@ -251,10 +248,23 @@ def take_like(item: dict[str, JsonValue], one: Disclosure, found: Findings) -> b
     return True
 
 
-@lru_cache(maxsize=1024)
-def _judge_without_id(before: bytes, behind: bytes) -> _Judged:
-    found = Findings(strong=True, clear=True, rows=[], links=[], typologies=set(), guards=[], unembargoed=[])
-    _check_judged(orjson.loads(before + behind), "", found)
+_known: dict[tuple[bytes, bytes], _Judged] = {}
+
+
+def _judge_without_id(item: dict[str, JsonValue], key: tuple[bytes, bytes]) -> _Judged:
+    """The judgement of an item that is written as `key` before and behind its id."""
+    judged = _known.get(key)
+    if judged is None:
+        found = Findings(strong=True, clear=True, rows=[], links=[], typologies=set(), guards=[], unembargoed=[])
+        _check_judged(item, "", found)
+        judged = _judgement(found)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = judged
+    return judged
+
+
+def _judgement(found: Findings) -> _Judged:
     return _Judged(
         frozenset(found.typologies), bool(found.guards), bool(found.unembargoed), hold=found.hold, screened=found.screen_for is not None
     )
