@@ -435,10 +435,18 @@ class Federation:
         self.mirroring.forget(origin)
 
     async def _on_root(self, document: RootDocument) -> None:
-        """A new root document may end a log: with its final size, or by naming the successor of a forked one."""
+        """A new root document may end a log, or vouch for keys that entries rest on which came before it."""
         for one in document.logs:
+            await self._judge_again(one.origin)
             if one.final is not None:
                 await self._retire(one.origin, *one.final)
+
+    async def _judge_again(self, origin: str) -> None:
+        """What was carried inert for want of a key may be good under the new document."""
+        async with self._parts.database.reading() as tx:
+            bad = await tx.evidence.poison_page(origin, limit=1)
+        if bad:
+            await self._parts.foreign.reconsider(origin, first=bad[0].index)
 
     async def _retire(self, origin: str, size: int, root: bytes) -> None:
         try:
