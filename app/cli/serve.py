@@ -78,11 +78,18 @@ def _reachable(host: str) -> str:
 def _run(settings: Settings, announce: Callable[[], None]) -> int:
     import uvicorn
 
+    application: FastAPI
+
     class AnnouncingServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
                 announce()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if settings.federation and settings.workers == 1:
+                application.state.api.federation.board.close()  # peers listen for ever: draining would wait for them to the last second
+            await super().shutdown(sockets)
 
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
@@ -101,8 +108,6 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
-        if settings.federation:
-            application.state.api.federation.board.close()  # peers listen for ever: draining would wait for them to the last second
 
     # uvicorn raises the signal again once it has drained: with these handlers that is no death by signal, but exit 0.
     for number in (signal.SIGTERM, signal.SIGINT):
