@@ -1,11 +1,11 @@
-"""`python -m benchmarks [gate|http|storage]…`: all of them without a name."""
+"""`python -m benchmarks [bulk|gate|http|index|storage]…`: all of them without a name."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("gate", "http", "storage")
+NAMES = ("bulk", "gate", "http", "index", "storage")
 
 
 def main() -> None:

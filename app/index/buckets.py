@@ -41,6 +41,7 @@ _COUNTS_AT = 72
 _CHOICE_AT = 104
 _PLACES = (512, 512 + 16_000)
 _PLACES_MOST = 15_000
+_ATTEMPTS = 1_000
 _PLACE_HEAD = struct.Struct("<II")
 _WORD = struct.Struct("<I")
 _BUCKET = struct.Struct("<16I")
@@ -163,13 +164,15 @@ class Buckets:
 
     def places(self) -> dict[str, int]:
         """Up to which place of each log this file is; Damaged if that cannot be read."""
-        at = _PLACES[_WORD.unpack_from(self.area, _CHOICE_AT)[0] & 1]
-        check, length = _PLACE_HEAD.unpack_from(self.area, at)
-        text = self.area[at + 8 : at + 8 + length] if length <= _PLACES_MOST else b""
-        if crc32(text) != check or not text:
-            raise Damaged("the places of the index cannot be read")
-        found = orjson.loads(text)
-        return {str(name): int(place) for name, place in found.items()}
+        for _ in range(_ATTEMPTS):
+            at = _PLACES[_WORD.unpack_from(self.area, _CHOICE_AT)[0] & 1]
+            check, length = _PLACE_HEAD.unpack_from(self.area, at)
+            text = self.area[at + 8 : at + 8 + length] if length <= _PLACES_MOST else b""
+            if text and crc32(text) == check:
+                found = orjson.loads(text)
+                return {str(name): int(place) for name, place in found.items()}
+            # The writer went round both copies while we read one: read what it points at now.
+        raise Damaged("the places of the index cannot be read")
 
     def set_places(self, places: Mapping[str, int]) -> None:
         """Write the places beside the old ones, then point at them: a crash leaves either the old or the new."""

@@ -210,6 +210,32 @@ def test_a_writer_that_is_killed_leaves_a_file_that_is_right_or_not_used(tmp_pat
     assert vector.probe(vector.table_of(found), digests).all()
 
 
+PLACING = """
+import sys
+from pathlib import Path
+from app.index.buckets import Buckets
+made = Buckets.open(Path(sys.argv[1]), writable=True)
+for number in range(1, 60_001):
+    made.set_places({"a": number, "b" * (number % 90 + 1): number})
+"""
+
+
+@pytest.mark.slow
+def test_places_are_read_whole_while_they_are_written(tmp_path: Path):
+    """A writer that goes round both copies without pause: every reading is one that was written, and none goes back."""
+    Buckets.create(tmp_path / "a", 64, secret=SECRET).set_places({"a": 0, "b": 0})
+    read, last, looks = Buckets.open(tmp_path / "a"), 0, 0
+    with subprocess.Popen([sys.executable, "-c", PLACING, str(tmp_path / "a")]) as writer:
+        while writer.poll() is None:
+            places = read.places()
+            assert len(places) == 2
+            assert len(set(places.values())) == 1
+            assert places["a"] >= last
+            last, looks = places["a"], looks + 1
+    assert looks > 100
+    assert read.places()["a"] == 60_000
+
+
 COUNTING = """
 import sys
 import numpy as np
