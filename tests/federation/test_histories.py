@@ -1,0 +1,61 @@
+"""The law of the federation, over random histories: whatever happens, nodes that may read the same know the same, and no node more.
+
+A seed that fails is printed with its steps and replays alone:
+
+    CORDON_HISTORY=17 pytest tests/federation/test_histories.py
+    make simulate SEEDS=1000-3000
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from os import environ
+from pathlib import Path
+
+import pytest
+
+from tests.federation.histories import History, check
+from tests.simulator import World
+
+pytestmark = pytest.mark.slow
+
+BUDGET_S = 60.0
+ROUNDS = 3
+STEPS = 30
+SEEDS = environ.get("CORDON_HISTORY", "")
+
+
+def seeds() -> range:
+    """Those that were asked for, else as many as fit the time."""
+    first, _, last = SEEDS.partition("-")
+    return range(int(first), int(last or first) + 1) if first else range(1_000_000)
+
+
+async def live(folder: Path, seed: int) -> None:
+    """One history, checked after each of its rounds."""
+    chance = random.Random(seed)
+    codes = ("xa", "xb", "xc") if chance.random() < 0.8 else ("xa", "xb", "xc", "xd")
+    async with World.open(folder, *codes) as world:
+        await world.introduce()
+        history = History(world, chance)
+        try:
+            for _ in range(ROUNDS):
+                for _ in range(STEPS):
+                    await history.do()
+                await history.settle()
+                await check(history)
+        except BaseException:
+            print(f"history {seed} failed; replay it with CORDON_HISTORY={seed}")  # noqa: T201 — shown by pytest when it fails
+            print("\n".join(history.steps))  # noqa: T201
+            raise
+
+
+async def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_path: Path) -> None:
+    """Seeds from 0 on for a minute, or those of CORDON_HISTORY, all of them."""
+    ends_at = time.monotonic() + BUDGET_S
+    for seed in seeds():
+        if not SEEDS and time.monotonic() > ends_at:
+            print(f"{seed} histories held")  # noqa: T201
+            break
+        await live(tmp_path / str(seed), seed)
