@@ -1,4 +1,5 @@
-"""Over HTTP on 127.0.0.1: single submissions with their receipts, and single lookups beside a bare ASGI answer on the same server.
+"""Over HTTP on 127.0.0.1: single submissions with their receipts, and single lookups beside a bare ASGI answer on the same server and
+beside the service that one would write first (`naive_lookup`).
 
 Server and load generator are processes of their own. On a shared machine the server's CPU time per request is the stable figure;
 requests a second depend on the generator too, which shares the cores.
@@ -26,6 +27,7 @@ from app.storage.clients import Client
 from app.storage.database import Database
 from benchmarks.gate import bare_cost
 from benchmarks.material import Bench, address, found_bench, listing, open_node, submit_all
+from benchmarks.naive_lookup import DATABASE, fill
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -141,15 +143,18 @@ def prepare(bench: Bench) -> str:
     return asyncio.run(work())
 
 
-def row(name: str, seen: Sequence[Seen], anchor: Sequence[Seen] | None = None) -> None:
-    """Print the medians of some rounds, and the share of the anchor round by round."""
+def row(name: str, seen: Sequence[Seen], anchor: Sequence[Seen] | None = None, naive: Sequence[Seen] | None = None) -> None:
+    """Print the medians of some rounds; compared round by round: the share of the anchor, its p99, and how often faster than `naive`."""
     rate, cpu, p50, p99 = (statistics.median(getattr(one, field) for one in seen) for field in ("rate", "cpu_us", "p50_ms", "p99_ms"))
-    share = ""
+    shares = ""
     if anchor is not None:
         by_cpu = statistics.median(a.cpu_us / s.cpu_us for a, s in zip(anchor, seen, strict=True))
         by_rate = statistics.median(s.rate / a.rate for a, s in zip(anchor, seen, strict=True))
-        share = f"{by_cpu:>10.0%} {by_rate:>10.0%}"
-    print(f"{name:<44} {rate:>10,.0f} {cpu:>8.1f} {p50:>8.2f} {p99:>8.2f} {share}")
+        by_p99 = statistics.median(s.p99_ms / a.p99_ms for a, s in zip(anchor, seen, strict=True))
+        shares = f"{by_cpu:>9.0%} {by_rate:>7.0%} {by_p99:>7.1f}x"
+    if naive is not None:
+        shares += f" {statistics.median(n.cpu_us / s.cpu_us for n, s in zip(naive, seen, strict=True)):>8.1f}x"
+    print(f"{name:<44} {rate:>10,.0f} {cpu:>8.1f} {p50:>8.2f} {p99:>8.2f} {shares}")
 
 
 def lookups(bench: Bench, key: str) -> None:
@@ -158,11 +163,19 @@ def lookups(bench: Bench, key: str) -> None:
     hits = [request("GET", f"/v1/screen/{address(n)}", key=key) for n in range(100)]
     mixed = [hits[n // 10] if n % 10 == 0 else misses[n * 9 // 10] for n in range(1000)]
     print(f"\nSingle lookups, {LISTED:,} listed, {CONNECTIONS} connections, medians of {ROUNDS} rounds in turn")
-    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'of bare: CPU':>13} {'rate':>7}")
-    environment = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error"}
-    with serve("benchmarks.bare:app") as bare, serve("app.main:create_app", factory=True, environment=environment) as node:
+    print(f"{'':<44} {'':>10} {'':>8} {'':>8} {'':>8} {'of the bare answer:':>25} {'of naive:':>9}")
+    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU':>9} {'rate':>7} {'p99':>8} {'CPU':>9}")
+    quiet = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error"}
+    file = bench.settings.data_dir / "naive.sqlite3"
+    fill(file, key, map(address, range(LISTED)))
+    with (
+        serve("benchmarks.bare:app") as bare,
+        serve("benchmarks.naive_lookup:app", environment={DATABASE: str(file)}) as naive,
+        serve("app.main:create_app", factory=True, environment=quiet) as node,
+    ):
         kinds = {
             "bare ASGI answer": (bare, [request("GET", "/")]),
+            "naive FastAPI, ORM, SQLite; 10 % listed": (naive, mixed),
             "lookup, not listed": (node, misses),
             "lookup, 10 % listed with details and audit": (node, mixed),
         }
@@ -172,9 +185,9 @@ def lookups(bench: Bench, key: str) -> None:
                 one = load(server, requests, connections=CONNECTIONS, seconds=SECONDS)
                 if round_:
                     seen[name].append(one)
-        anchor = seen["bare ASGI answer"]
+        anchor, first = (seen[name] for name in [*kinds][:2])
         for name, some in seen.items():
-            row(name, some, None if some is anchor else anchor)
+            row(name, some, None if some is anchor else anchor, first if name.startswith("lookup") else None)
 
 
 def submissions(bench: Bench) -> None:

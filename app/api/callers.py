@@ -19,7 +19,6 @@ from starlette.responses import Response
 
 from app.api.context import Api, api_of, passage_of
 from app.api.edge import Passage
-from app.api.edge import bearer_of as bearer_of  # noqa: PLC0414 — given on to the routes
 from app.api.limits import DAY_S, Policy, policy
 from app.api.repeats import once
 from app.api.stamps import Place

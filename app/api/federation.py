@@ -36,7 +36,6 @@ from app.api.callers import (
     PubliclyText,
     Visit,
     Witnessing,
-    bearer_of,
 )
 from app.api.docs import BytesResponse, EventsResponse, TextResponse, answers, takes
 from app.api.log import check_open, serve_tile
@@ -256,7 +255,7 @@ async def acknowledge_erasures(visit: Gossiping) -> Response:
     """The signed request is kept as the receipt."""
     body = await visit.request.body()
     told = as_model(read_body(visit.request, body), s.Acknowledgement)
-    token = bearer_of(visit.passage.headers[b"authorization"])
+    token = visit.passage.key_text or ""
 
     async def work() -> Response:
         await visit.api.federation.port.acknowledged(visit.caller.member, told.o, told.size, told.sids, token)

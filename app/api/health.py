@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app.api import examples as ex
 from app.api import schemas as s
-from app.api.callers import TEXT, Asks, Visit, bearer_of, recognise
+from app.api.callers import TEXT, Asks, Visit, recognise
 from app.api.context import Api, api_of, passage_of
 from app.api.docs import TextResponse, answers
 from app.api.limits import is_loopback
@@ -163,8 +163,8 @@ async def get_metrics(visit: Scraper) -> Response:
 
 def _check_scraper(visit: Visit) -> None:
     headers, token = visit.passage.headers, visit.api.chosen.metrics_token
-    given = headers.get(b"authorization")
-    if token and given is not None and hmac.compare_digest(bearer_of(given).encode(), token.encode()):
+    given = visit.passage.key_text
+    if token and given is not None and hmac.compare_digest(given.encode(), token.encode()):
         return
     host = headers.get(b"host", b"").rpartition(b":")[0] or headers.get(b"host", b"")
     is_near = is_loopback(visit.passage.peer) and not any(name in headers for name in _FORWARDING)

@@ -167,8 +167,10 @@ def visible(listings: Iterable[Listing], reader: Reader, moment: Moment) -> list
 
 def is_guard(item: Mapping[str, JsonValue]) -> bool:
     """`service_benign` with `do_not_block`: says an id must not be blocked (schemas §2, rule 3)."""
+    if item.get("action") != "do_not_block":
+        return False
     roles = item.get("roles")
-    return item.get("action") == "do_not_block" and isinstance(roles, list) and "service_benign" in roles
+    return isinstance(roles, list) and "service_benign" in roles
 
 
 def shown_state(listing: Listing, reader: Reader, moment: Moment) -> str:
@@ -179,6 +181,8 @@ def shown_state(listing: Listing, reader: Reader, moment: Moment) -> str:
         return "expired"
     if listing.contested:
         return "contested"
+    if not listing.annotations:
+        return "active"
     disputes = [dispute for dispute in _disputes(listing, reader) if dispute.origin not in moment.weightless]
     stage = _binding_stage(disputes)
     if stage in ("overdue", "upheld"):
@@ -194,11 +198,9 @@ _SHOWN = _LISTS | {"suspended"}
 
 def makes_listed(listing: Listing, reader: Reader, moment: Moment) -> bool:
     """Whether this listing makes its subject `listed` for the reader: live, not suspended, of a log with weight, and no guard."""
-    return _has_say(listing, moment) and shown_state(listing, reader, moment) in _LISTS
-
-
-def _has_say(listing: Listing, moment: Moment) -> bool:
-    return not is_guard(listing.item) and listing.origin not in moment.weightless
+    if is_guard(listing.item) or listing.origin in moment.weightless:
+        return False
+    return shown_state(listing, reader, moment) in _LISTS
 
 
 def _disputes(listing: Listing, reader: Reader) -> list[Annotation]:
@@ -278,8 +280,8 @@ def max_tlp(listing: Listing) -> str:
 
 def severity_of(listings: Iterable[Listing]) -> int | None:
     """The highest severity said, or None."""
-    said = [s for s in (listing.item.get("severity") for listing in listings) if isinstance(s, int)]
-    return max(said, default=None)
+    said = [listing.item.get("severity") for listing in listings]
+    return max([severity for severity in said if isinstance(severity, int)], default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +314,7 @@ class Related:
     listings: Sequence[Listing]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What is known of one id for one reader, before it is put into words."""
 
     match: Match
@@ -331,6 +332,7 @@ def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], 
     """The one place where an answer word is decided (schemas §4.2): protected, listed, related, not_listed."""
     if not listings and not related:
         return _PROTECTED if moment.protected(subject) else NOTHING
+    guarded = moment.protected(subject)
     covering: list[Listing] = []
     hits: list[Listing] = []
     relations: list[tuple[str, Relation, bool]] = []
@@ -338,10 +340,12 @@ def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], 
         state = shown_state(listing, reader, moment)
         if state not in _SHOWN:
             continue
-        lists = state in _LISTS and _has_say(listing, moment)
+        benign = is_guard(listing.item)
+        lists = state in _LISTS and not benign and listing.origin not in moment.weightless
         relation = scope_relation(listing, scope)
         if relation is None:
             covering.append(listing)
+            guarded = guarded or (benign and listing.origin == moment.own_origin)
             if lists:
                 hits.append(listing)
         elif lists and (subject, relation, True) not in relations:
@@ -351,7 +355,6 @@ def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], 
         for other in related
         if any(makes_listed(listing, reader, moment) for listing in visible(other.listings, reader, moment))
     ]
-    guarded = moment.protected(subject) or any(is_guard(x.item) and x.origin == moment.own_origin for x in covering)
     if guarded:
         match = Match.PROTECTED
     elif hits:

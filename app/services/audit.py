@@ -1,6 +1,7 @@
 """The access log: who consulted what and why, hash-chained, committed before the answer leaves (trust-and-ops DP-06, §1.7).
 
-Misses write nothing here. Hits of many concurrent callers share one commit: the first that arrives writes for all that wait.
+Misses write nothing here. Hits of many concurrent callers share one commit: the first that arrives waits a moment for others, then
+writes for all; those that arrive meanwhile are the next group.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Sequence
 
 from app.storage.audit import AuditEntry
 from app.storage.database import Database, Transaction
+
+GATHER_S = 0.001
+"""How long the first entry of a group waits for others: a commit costs more than ten lookups."""
 
 
 class AccessLog:
@@ -32,6 +36,7 @@ class AccessLog:
 
     async def _write_all(self) -> None:
         while self._waiting:
+            await asyncio.sleep(GATHER_S)
             group, self._waiting = self._waiting, []
             try:
                 await self._append([entry for entries, _ in group for entry in entries])

@@ -237,15 +237,7 @@ _MISS = _written_miss()
 
 def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry | None:
     """What a known caller is about to be told, if it is anything."""
-    if not caller.actor or not (finding.match in _SERIOUS or finding.statements):
+    if not caller.actor or not (finding.statements or finding.match in _SERIOUS):
         return None
-    told: list[Listing] = list(finding.statements)
-    return AuditEntry(
-        at_ms=moment.now_ms,
-        actor=caller.actor,
-        action="screen",
-        subject=subject,
-        purpose=caller.purpose,
-        case=caller.case,
-        sids=tuple(dict.fromkeys(listing.sid for listing in told)),
-    )
+    sids = tuple(dict.fromkeys([listing.sid for listing in finding.statements]))
+    return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, sids)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, select
@@ -35,8 +36,7 @@ _MOVE = Query(
 _PAGE = Query(select(_A.seq, _A.body, _A.hash).where(_A.seq > bindparam("after")).order_by(_A.seq).limit(bindparam("limit")))
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """Who consulted what, when and why: `sids` are the statements that were told."""
 
     at_ms: int
