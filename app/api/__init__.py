@@ -18,6 +18,7 @@ from app.api.measures import Measures
 from app.api.mount import mount, mount_operations
 from app.api.screening import PREFIX, ScreenOne
 from app.api.stamps import Stamps
+from app.api.views import bucket_shortcuts
 from app.services.enroll import read_root_documents
 from app.services.node import Node
 
@@ -38,7 +39,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
     )
     mount(app, operations=not chosen.operations_bind, federation=chosen.federation)
     app.openapi = document  # type: ignore[method-assign]
-    _dress(app, api, {PREFIX: ScreenOne(api)})
+    _dress(app, api, {PREFIX: ScreenOne(api), **bucket_shortcuts(api)})
 
 
 def operations_app(app: FastAPI) -> FastAPI:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from app.api import federation as fed
-from app.api import health, keys, log, registry, screening, statements, subjects
+from app.api import health, keys, log, registry, screening, statements, subjects, views
 
-ROUTERS: tuple[APIRouter, ...] = (screening.router, statements.router, subjects.router, log.router, registry.router, keys.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    screening.router,
+    views.router,
+    statements.router,
+    subjects.router,
+    log.router,
+    registry.router,
+    keys.router,
+)
 
 
 def mount(app: FastAPI, *, operations: bool = True, federation: bool = True) -> None:

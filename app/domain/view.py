@@ -28,6 +28,7 @@ MAX_SIDS = 255
 MAX_SEVERITY = 4
 HEADER = "cordon-view/v1"
 _FIXED = HASH_BYTES + 3
+_HEX = frozenset("0123456789abcdef")
 
 
 # --- entries and buckets -------------------------------------------------------------------------------------------
@@ -63,6 +64,18 @@ class BucketEntry:
 def bucket_number(key: bytes) -> int:
     """The bucket of a 32-byte key: its first 16 bits."""
     return int.from_bytes(key[:2], "big")
+
+
+def bucket_text(number: int) -> str:
+    """The four hex digits by which a bucket is asked for."""
+    return f"{number:04x}"
+
+
+def read_bucket_text(text: str, *, digits: int = BUCKET_BITS // 4) -> int:
+    """The number of a bucket (with 2 digits: of a segment); Malformed for anything but so many lower-case hex digits."""
+    if len(text) != digits or not _HEX.issuperset(text):
+        raise Malformed(f"a number here is written with {digits} lower-case hex digits")
+    return int(text, 16)
 
 
 def entries_of(items: Iterable[ListedItem]) -> list[BucketEntry]:

@@ -8,21 +8,19 @@ A head speaks of a whole second, so that whoever replays it can.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-import orjson
-
 from app.domain.answer import Moment
 from app.domain.canonical import JsonValue, write_json
-from app.domain.errors import InvalidProof, NotFound
+from app.domain.errors import Gone, InvalidProof, NotFound
 from app.domain.merkle import root_at
 from app.domain.statement import ohash_of
 from app.domain.tiles import TileReader, needed_for_root
-from app.domain.view import ViewHead, ViewOrigin
+from app.domain.view import SEGMENT_BITS, SEGMENT_BUCKETS, ViewHead, ViewOrigin
+from app.domain.view_wire import write_bucket, write_delta, write_segment
 from app.domain.viewing import TIERS, at_second
 from app.index.listings import ListingIndex
 from app.index.views import Frozen, Sealed, View
@@ -32,10 +30,10 @@ from app.storage.database import Database, Transaction
 
 PAUSE_S = 0.2
 """Between two looks at whether anything changed: what comes together shares a head."""
-STEP = 1_024
-"""Wire form of a bucket answer: a multiple of so many bytes, else its length would tell the bucket."""
 VALID_S = 86_400
 """How long a copy of a view may be used (trust-and-ops CP-4); part of the policy, so that the head signs it."""
+MOST_DELTA = 16_384
+"""Buckets in one delta; who lacks more fetches segments."""
 AT_ONCE = 512
 """How many ids are read again in the step in which a head is taken; more are read before, in turns with others."""
 
@@ -53,18 +51,18 @@ class Published:
     sealed: Sealed
 
     def bucket(self, number: int) -> bytes:
-        """The answer for one bucket as it goes out (schemas §4.4): JSON, padded."""
-        answer = self.sealed.answer(number)
-        words = {
-            "tier": self.tier,
-            "bucket": f"{number:04x}",
-            "bytes": b64encode(answer.data).decode("ascii"),
-            "path": b64encode(b"".join(answer.path)).decode("ascii"),
-            "head": self.note,
-            "pad": "",
-        }
-        body = orjson.dumps(words)
-        return body[:-2] + b"." * (-len(body) % STEP) + b'"}'
+        """The answer for one bucket as it goes out (schemas §4.4), padded."""
+        return write_bucket(self.tier, self.sealed.answer(number), self.note)
+
+    def segment(self, number: int) -> bytes:
+        """256 neighbouring buckets, proved together."""
+        first = number << SEGMENT_BITS
+        _, path = self.sealed.tree.segment(number)
+        return write_segment(self.note, path, self.sealed.buckets[first : first + SEGMENT_BUCKETS])
+
+    def delta(self, numbers: Collection[int]) -> bytes:
+        """These buckets, for whoever has the others already."""
+        return write_delta(self.note, {number: self.sealed.buckets[number] for number in numbers})
 
 
 class Guarded(Protocol):
@@ -129,11 +127,14 @@ class Views:
             await self.refresh()
         return self._policy
 
-    async def changed_since(self, tier: str, root: bytes) -> tuple[Published, frozenset[int] | None]:
-        """The newest head, and the buckets in which it may differ from the tree of this root; None if that is not remembered."""
-        published = await self.current(tier)
+    async def delta(self, tier: str, root: bytes) -> bytes:
+        """What has changed since the tree of this root; Gone if that is not remembered, or too much has."""
+        await self.current(tier)
         async with self._lock:
-            return self._published[published.tier], self._views[tier].changed_since(root)
+            published, numbers = self._published[tier], self._views[tier].changed_since(root)
+        if numbers is None or len(numbers) > MOST_DELTA:
+            raise Gone("what changed since that root is not remembered here, or is too much: fetch the segments")
+        return published.delta(numbers)
 
     def age_s(self, tier: str) -> int | None:
         """Seconds since the newest head; None before the first."""

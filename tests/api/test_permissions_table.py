@@ -35,7 +35,17 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
     await accept(front.node, hidden)
     stranger = read_api_key(await front.key("de.fiu", "vasp"))
     assert stranger is not None
-    ids = {"sid": sid_in(hidden), "address": wallet_id(1), "ver": "1", "path": "0/000.p/6", "ohash": OWN}
+    ids = {
+        "sid": sid_in(hidden),
+        "address": wallet_id(1),
+        "ver": "1",
+        "path": "0/000.p/6",
+        "ohash": OWN,
+        "tier": "green",
+        "hhhh": "3d56",
+        "hh": "3d",
+        "root": "A" * 43,
+    }
     by_prefix = {
         "/v1/wallets": wallet_id(1),
         "/v1/indicators": "scam.example",

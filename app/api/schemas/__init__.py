@@ -82,6 +82,7 @@ from app.api.schemas.told import (
     VocabularyTypology,
     WalletRecord,
 )
+from app.api.schemas.views import OriginPolicy, ViewBucket, ViewPolicy
 
 __all__ = [
     "PAGE_MOST",
@@ -128,6 +129,7 @@ __all__ = [
     "NewKeyRequest",
     "NodeCard",
     "Nudge",
+    "OriginPolicy",
     "Page",
     "PartsQuery",
     "Problem",
@@ -161,6 +163,8 @@ __all__ = [
     "Submission",
     "SubmissionRow",
     "Told",
+    "ViewBucket",
+    "ViewPolicy",
     "Vocabulary",
     "VocabularyTypology",
     "WalletRecord",

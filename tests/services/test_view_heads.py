@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from hashlib import sha256
-
-import orjson
 
 from app.domain.answer import Match, Moment
 from app.domain.canonical import read_json
 from app.domain.identifiers import bucket_of, id_key, read_id
 from app.domain.merkle import EMPTY_ROOT
-from app.domain.view import BucketAnswer, ViewHead, verify_answer
+from app.domain.view import ViewHead, verify_answer
+from app.domain.view_wire import STEP, read_bucket
 from app.domain.viewing import TIERS
 from app.seal.notes import read_view_head, read_vkeys
 from app.services.node import Node
 from app.services.screen import Caller, Query
-from app.services.view import STEP, Published, guards_digest
+from app.services.view import Published, guards_digest
 from tests.factories import GUARD, Clock, Town, accept, sid_in, wallet, wallet_id
 
 
@@ -27,9 +25,7 @@ def opened(node: Node, published: Published) -> ViewHead:
 
 def is_listed(body: bytes, subject: str, head: ViewHead) -> bool:
     """What the wire form of a bucket answer proves of an id."""
-    words = orjson.loads(body)
-    path = b64decode(words["path"])
-    answer = BucketAnswer(int(words["bucket"], 16), b64decode(words["bytes"]), tuple(path[at : at + 32] for at in range(0, len(path), 32)))
+    answer = read_bucket(body).answer
     return verify_answer(id_key(subject), answer, root=head.root) is not None
 
 
