@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from app.domain.answer import Moment
-from app.domain.errors import Betrayed, CordonError, LogFrozen
+from app.domain.errors import Betrayed, CordonError, LogFrozen, Unavailable
 from app.index.listed import FULL_SOON, ListedIds
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
@@ -84,6 +84,7 @@ class Node:
         if self.federation is not None:
             await self.federation.load()
             await self.gate.start(before_signing=self.federation.self_anchor)
+            await self.federation.bring_back()
             self.federation.start()
         else:
             await self.gate.start()
@@ -143,7 +144,11 @@ class Node:
                 yield page
             yield guarded
 
-        await self.listed.rebuild(pages(), expected=3 * (len(self.index) + len(guarded)) // 2 + 10_000, places=self.index.positions)
+        count = len(self.index) + len(guarded)
+        try:
+            await self.listed.rebuild(pages(), expected=6 * count // 5 + 10_000, places=self.index.positions)
+        except Unavailable:  # most of them are of the kind that has two keys, and none has more
+            await self.listed.rebuild(pages(), expected=2 * count + 100_000, places=self.index.positions)
 
     async def _rehash(self) -> None:
         """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""

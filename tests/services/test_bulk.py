@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 from typing import Any, cast
 
 import pytest
 
 from app.domain.address import siblings
+from app.domain.address.bip122 import BITCOIN, KEY
 from app.domain.errors import CordonError, Schema, TooLarge
 from app.domain.identifiers import read_subject
 from app.services import bulk
@@ -221,3 +223,17 @@ async def test_a_refusal_of_the_quota_stops_the_list(node: Node) -> None:
 
     with pytest.raises(CordonError, match="enough"):
         _ = [lot async for lot in lots_of(Form.LINES, chunks_of(b"x", 1), spend=refuse)]
+
+
+async def test_ids_with_two_keys_have_room_and_guarded_ones_are_looked_at(node: Node) -> None:
+    """A list of nothing but Bitcoin key hashes, twice as many keys as ids: the table is built for them, none is missed."""
+    texts = [BITCOIN.address(KEY, sha256(b"%d" % number).digest()[:20]) for number in range(30_000)]
+    node.guards._ids = frozenset(f"{BITCOIN.chain}:{text}" for text in texts)
+    assert not node.listed.may_hold(read_subject(texts[0]))
+    node.listed.is_ready = False
+    await node._keep_listed()
+    assert node.listed.is_ready
+    assert node.listed.load < 0.75
+    assert all(node.listed.may_hold(read_subject(text)) for text in texts[:500])
+    rows, _ = await run(node, Form.LINES, "\n".join(texts[-300:]).encode())
+    assert {words["match"] for words in rows} == {"protected"}
