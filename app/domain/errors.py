@@ -283,6 +283,10 @@ class RolledBack(Betrayed):
     slug = "log_frozen"
 
 
+class FellBehind(RolledBack):
+    """The database holds less than was signed before, and nothing else: what is missing may be had from a peer."""
+
+
 class InvalidProof(Refused):
     """A proof, note or receipt that does not verify; offline commands exit with 1."""
 

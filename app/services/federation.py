@@ -25,7 +25,7 @@ from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument
 from app.services.admit import Gate, OwnLog
 from app.services.admit.foreign import ForeignGate
-from app.services.follow import Follower, FollowRules, Mirroring
+from app.services.follow import Follower, FollowRules, Mirroring, Recovery
 from app.services.monitor import Monitor, NodeVoice
 from app.services.trust import TRUST_EPOCH, Trust
 from app.storage.database import Database
@@ -39,6 +39,7 @@ SHOWN_CHECKS = 12
 OVERDUE_EVERY_S = 3_600.0
 CHORES_S = 5.0
 ANCHOR_WAIT_S = 5.0
+BRING_BACK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,13 @@ class Federation:
             broadcast=self._broadcast,
             on_forked=self._on_forked,
         )
+        self.recovery = Recovery(
+            parts.own_log,
+            parts.gate,
+            log_keys=lambda: self.mirroring.verifiers(parts.own_log.origin),
+            vias=lambda: [follower.via for follower in self.followers.values()],
+            agree=self.monitor.self_anchor,
+        )
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._nudging: dict[str, dict[str, int]] = {}
@@ -130,6 +138,16 @@ class Federation:
             answered = 0
         if not answered:
             log.warning("no peer could be asked what it holds of our log: the anchor file alone guards against an old database")
+
+    async def bring_back(self) -> None:
+        """After an older backup was restored: our missing entries, and their erasures, before anything is answered (ER-5)."""
+        if not self.recovery.is_due:
+            return
+        try:
+            async with asyncio.timeout(BRING_BACK_S):
+                await self.recovery.attempt()
+        except TimeoutError:
+            log.warning("our log is not whole yet: what is missing goes on coming back while this node answers, and it signs nothing")
 
     def start(self) -> None:
         """Begin to follow; the own log signs by now."""
@@ -396,6 +414,8 @@ class Federation:
     # --- what must be done ---------------------------------------------------------------------------------------------
 
     async def _do_chores(self) -> None:
+        if self.recovery.is_due:
+            await self.recovery.attempt()
         await self.monitor.ask_for_erasure([*self.followers])
         await self.monitor.report_poison()
         await self._confirm_erasures()

@@ -14,7 +14,18 @@ from hashlib import sha256
 
 from app.domain.canonical import JsonValue, read_decimal
 from app.domain.checkpoint import Checkpoint, parse_checkpoint, read_hash
-from app.domain.errors import CordonError, Forbidden, InvalidProof, Malformed, NotFound, Refused, RolledBack, SizeConflict, Unavailable
+from app.domain.errors import (
+    CordonError,
+    FellBehind,
+    Forbidden,
+    InvalidProof,
+    Malformed,
+    NotFound,
+    Refused,
+    RolledBack,
+    SizeConflict,
+    Unavailable,
+)
 from app.domain.folding import Event
 from app.domain.fork import ForkEvidence, parse_evidence
 from app.domain.merkle import EMPTY_ROOT, verify_consistency
@@ -93,7 +104,7 @@ class Monitor:
 
     async def _compare_own(self, checkpoint: Checkpoint, node: str) -> None:
         if checkpoint.size > self._own_log.size:
-            raise RolledBack(
+            raise FellBehind(
                 f"{node} holds {checkpoint.size} entries of our log, signed by us; we hold {self._own_log.size}: this database is older "
                 "than what was published. Recover the missing entries from a peer or a newer backup; signing now would fork the log"
             )

@@ -17,6 +17,7 @@ from app.domain.answer import is_own
 from app.domain.errors import LogFrozen, NotFound
 from app.domain.labels import Label, Reader, ReaderClass, Tlp, can_read
 from app.domain.merkle import inclusion_path
+from app.domain.registry import node_of_origin
 from app.domain.statement import ohash_of
 from app.domain.tiles import TILE_WIDTH, TilePath, TileReader, encode_bundle, needed_tiles
 from app.seal.notes import add_lines, make_receipt
@@ -213,7 +214,9 @@ class Publisher:
         return True
 
     def _judge(self, origin: str, reader: Reader) -> _Judge:
-        return _Judge(reader, origin, relays=origin != self._origin)
+        # A node may have back what it logged itself: after a loss that is where its entries are (protocol §3.6).
+        is_home = reader.reader_class is ReaderClass.NODE and reader.id == node_of_origin(origin)
+        return _Judge(reader, origin, relays=origin != self._origin and not is_home, is_home=is_home)
 
     # --- proofs ---------------------------------------------------------------------------------------------------------
 
@@ -252,6 +255,7 @@ class _Judge:
     reader: Reader
     origin: str
     relays: bool
+    is_home: bool = False
 
     def see_stub(self, label: Label) -> bool:
         """A stub whose place and issuer do not matter: for whole bundles."""
@@ -259,6 +263,8 @@ class _Judge:
 
     def see(self, stated: Labelled) -> bool:
         """The stub of one statement."""
+        if self.is_home:
+            return True
         if self.relays or stated.label.tlp in _RELAYED:
             return self.see_stub(stated.label)
         return is_own(stated.issuer, self.reader) or can_read(stated.label, self.reader.at(self.origin, stated.index))
@@ -287,6 +293,8 @@ class _Judge:
         return shown, [*erased]
 
     def _see_part(self, stated: Labelled, label: Label | None) -> bool:
+        if self.is_home:
+            return True
         if label is None or (self.relays and label.tlp not in _RELAYED):
             return False
         return (not self.relays and is_own(stated.issuer, self.reader)) or can_read(label, self.reader.at(self.origin, stated.index))

@@ -21,7 +21,7 @@ from app.domain.errors import Betrayed, CordonError
 from app.domain.folding import Event
 from app.domain.labels import RANK, Label, Membership, Reader, ReaderClass, Tlp, can_read
 from app.domain.statement import ohash_of
-from tests.factories import Signer, link, sid_in, wallet, wallet_id
+from tests.factories import Signer, link, wallet, wallet_id
 from tests.mirrors import check_fold, check_index
 from tests.simulator import SimNode, World
 
@@ -193,7 +193,9 @@ class History:
     def _near(self, code: str, signer: Signer, *kinds: str) -> tuple[list[str], dict[str, Any]]:
         """One or two statements of this log that the signer may act on, mostly, and a label that goes with the first."""
         issuer = signer.key.kid.partition("#")[0]
-        mine = [one for one in self.told if one.code == code and one.kind in kinds and one.issuer == issuer or self.random.random() < 0.02]
+        mine = [
+            one for one in self.told if (one.code == code and one.kind in kinds and one.issuer == issuer) or self.random.random() < 0.02
+        ]
         mine = [one for one in mine if one.code == code][-12:]
         if not mine:
             return ["A" * 43], {}

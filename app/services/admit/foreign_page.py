@@ -42,6 +42,8 @@ class Page:
     keyring: Keyring
     from_relay: bool
     now_ms: int
+    is_home: bool = False
+    """Our own log, come back from a peer: no valve stands before it, and what its freeze requests name binds what is said here."""
     state: OriginState = field(init=False)
     is_trial: bool = False
     entries: list[LogEntry] = field(default_factory=list)
@@ -168,7 +170,7 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
     """
     await tx.log.append(page.entries)
     again = await _content_once(tx, page)
-    await put_statements(tx, page.logged, freezes=False)
+    await put_statements(tx, page.logged, freezes=page.is_home)
     await _put_late(tx, late)
     await tx.withheld.put_many(page.withheld)
     await tx.evidence.put_poison(page.poison)
@@ -179,7 +181,7 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
     also = again | {(page.origin, one.event.sid) for one in late} | await _unsure(tx, page.origin, events)
     refolded = await refold(tx, moving, keyrings=keyrings, also=also)
     listings = [_as_folded(one, refolded) for one in (*page.logged, *late) if one.stub.kind == Kind.LISTING]
-    dormant = await let_in(tx, page.mirror, listings, now_ms=page.now_ms)
+    dormant = frozenset[int]() if page.is_home else await let_in(tx, page.mirror, listings, now_ms=page.now_ms)
     await tx.registry.refresh(page.origin, events)
     moved = await read_moved(tx, refolded.states)
     hidden = dormant if not page.mirror.quarantined else {one.event.index for one in listings}

@@ -23,7 +23,9 @@ from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import ListingIndex
 from app.seal.keyrings import Keyrings
+from app.services.admit.backwards import write_back
 from app.services.admit.facts import Facts, Known, gather_facts
+from app.services.admit.foreign_judge import Offered
 from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
 from app.services.admit.moving import Face, Moved, faces_of, moved_between, moved_by_members
 from app.services.admit.outcome import Admitted, HeldReason, Status
@@ -184,6 +186,31 @@ class Gate:
                 self.freeze(error)
             except Unavailable:
                 return  # another worker sequences, and signs
+
+    # --- after an older backup was restored ----------------------------------------------------------------------
+
+    async def take_back(self, page: Sequence[Offered], leaves: Sequence[bytes]) -> None:
+        """Write the entries after our last one, which this log has signed before and its database has lost (protocol §3.6).
+
+        `leaves`: their hashes in a tree that this log signed. Betrayed if an entry is not there or has other bytes.
+        """
+        async with self._lock:
+            await self._database.run(lambda tx: write_back(tx, self._log, page, leaves, keyrings=self.keyrings, now_ms=self._clock()))
+            async with self._database.reading() as tx:
+                await self._catch_up(tx)
+                behind = await self._behind(tx)
+            self._move_index(*behind)
+
+    async def resume(self) -> None:
+        """Sign again: what was missing is there. Betrayed, and the log stays frozen, if the anchor says otherwise."""
+        async with self._lock:
+            async with self._database.reading() as tx:
+                await self._catch_up(tx)
+                await self._log.check_anchor(tx)
+                await self._log.check_newest(tx)
+            await self._log.sign()
+            self._frozen = None
+        await self._forget_if_due()
 
     # --- the door ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.checkpoint import Checkpoint
-from app.domain.errors import DamagedEntry, InvalidProof, RolledBack
+from app.domain.errors import DamagedEntry, FellBehind, InvalidProof, RolledBack
 from app.domain.merkle import inclusion_paths, leaf_hash, root_at
 from app.domain.tiles import TILE_WIDTH, Edge, Grown, TileKey, TileReader, edge_tiles, needed_for_root, needed_tiles
 from app.seal.notes import NoteKey, cosign, make_receipt, sign_note
@@ -109,7 +109,7 @@ class OwnLog:
                 f"the anchor belongs to {anchored.origin}, this log is {self.origin}: data directory and database do not belong together"
             )
         if anchored.size > self.size:
-            raise RolledBack(
+            raise FellBehind(
                 f"the database holds {self.size} entries, but a tree of {anchored.size} was signed: an old backup was restored. "
                 "Recover the missing entries from a mirror or a newer backup; signing now would fork the log"
             )
