@@ -36,7 +36,7 @@ def demo(
     if federation:
         from app.cli.demo_federation import DEFAULT_FOLDER, FIRST_PORT, show
 
-        return show(Console(as_json), data_dir or DEFAULT_FOLDER, first_port=port or FIRST_PORT, once=once)
+        return show(Console(as_json), data_dir or DEFAULT_FOLDER, first_port=port or FIRST_PORT, once=once, program=program())
     if once:
         raise UsageFault("--once ends the demonstration of a federation: give --federation with it")
     return _one_node(Console(as_json), data_dir or DEFAULT_DIR, serve=serve, host=host, port=port)

@@ -88,8 +88,8 @@ class Step:
     ms: Mapping[str, float]
 
 
-def show(console: Console, folder: Path, *, first_port: int, once: bool) -> int:
-    """Found what is missing, run the three nodes, show the three steps, and let the nodes run until Ctrl-C (`once`: end)."""
+def show(console: Console, folder: Path, *, first_port: int, once: bool, program: str) -> int:
+    """Found what is missing, run the three nodes, show the three steps, and let the nodes run until Ctrl-C (`once`: end). `program`: how it is called."""
     places = [Place(code, folder / code, first_port + number) for number, code in enumerate(CODES)]
     for place in places:
         prepare(place)
@@ -108,7 +108,7 @@ def show(console: Console, folder: Path, *, first_port: int, once: bool) -> int:
             steps = list(_steps(places, clients))
             _tell(console, places, steps)
             if not once:
-                _linger(console, places, children)
+                _linger(console, places, children, program)
         finally:
             for child in children:  # all at once, so that they drain together
                 child.send_signal(signal.SIGTERM)
@@ -372,10 +372,7 @@ def _tell(console: Console, places: Sequence[Place], steps: Sequence[Step]) -> N
     Terminal().print(table)
 
 
-def _linger(console: Console, places: Sequence[Place], children: Sequence[subprocess.Popen[bytes]]) -> None:
-    from app.cli.demo import program
-
-    cordon = program()
+def _linger(console: Console, places: Sequence[Place], children: Sequence[subprocess.Popen[bytes]], cordon: str) -> None:
     console.say(f"The three nodes go on: {', '.join(place.url for place in places)}. In another shell:")
     console.say(f"  {cordon} peer list --data-dir {places[1].folder}")
     console.say(f"  {cordon} doctor --data-dir {places[1].folder}")
