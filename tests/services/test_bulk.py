@@ -14,7 +14,10 @@ from app.domain.address import siblings
 from app.domain.address.bip122 import BITCOIN, KEY
 from app.domain.errors import CordonError, Schema, TooLarge
 from app.domain.identifiers import read_subject
+from app.index.listed import ListedIds
+from app.index.listings import ListingIndex
 from app.services import bulk
+from app.services.admit import fill_index
 from app.services.bulk import Asked, Form, Lot, Tally, compact_items, lots_of
 from app.services.node import Node
 from app.services.screen import Caller as Asking
@@ -237,3 +240,20 @@ async def test_ids_with_two_keys_have_room_and_guarded_ones_are_looked_at(node: 
     assert all(node.listed.may_hold(read_subject(text)) for text in texts[:500])
     rows, _ = await run(node, Form.LINES, "\n".join(texts[-300:]).encode())
     assert {words["match"] for words in rows} == {"protected"}
+
+
+async def test_an_index_that_is_read_anew_moves_the_fingerprints(node: Node, town: Town) -> None:
+    """A quarantine or a release changes many listings at once: what came is looked at, what went is not, from the same step on."""
+    await accept(node, town.signer("de.bka#1").listing(wallet(1), link(wallet_id(2), wallet_id(3))))
+    listed, asked = ListedIds(), [read_subject(wallet_id(number)) for number in (1, 2, 3, 4)]
+
+    async def nothing() -> AsyncIterator[Sequence[str]]:
+        yield []
+
+    await listed.rebuild(nothing(), expected=1_000, places={})
+    index, fresh = ListingIndex(listed), ListingIndex()
+    await fill_index(node.database, fresh)
+    index.become(fresh)
+    assert [listed.may_hold(one) for one in asked] == [True, True, True, False]
+    index.become(ListingIndex())
+    assert [listed.may_hold(one) for one in asked] == [False] * 4
