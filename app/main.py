@@ -32,6 +32,7 @@ from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
+from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
@@ -39,6 +40,7 @@ from app.services.enroll import (
     NodeFile,
     heartbeat_key,
     log_keys,
+    node_key,
     read_key,
     read_node_file,
     read_note_seed,
@@ -135,6 +137,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
         recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),
         guards=guards,
+        attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),
         views=_views(settings, written, ViewParts(database, index, own_log, moment, guards)),
         access_log=access_log,
         moment=moment,

@@ -295,6 +295,7 @@ ScreeningRows = Annotated[Visit, Depends(Asks(Action.SCREEN, JSON, NDJSON, CSV, 
 ScreeningText = Annotated[Visit, Depends(Asks(Action.SCREEN, TEXT))]
 ScreeningBytes = Annotated[Visit, Depends(Asks(Action.SCREEN, BYTES))]
 Submitting = Annotated[Visit, Depends(Asks(Action.SUBMIT, JSON, TEXT, NDJSON, counted=False))]
+ReadingReceipts = Annotated[Visit, Depends(Asks(Action.READ_RECEIPTS))]
 ReadingKeys = Annotated[Visit, Depends(Asks(Action.READ_KEYS))]
 ManagingKeys = Annotated[Visit, Depends(Asks(Action.MANAGE_KEYS))]
 Following = Annotated[Visit, Depends(Asks(Action.FOLLOW))]

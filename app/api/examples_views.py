@@ -10,6 +10,11 @@ HEAD = (
     "— de.example/view/green 6GKbVg…\n"
 )
 BUCKET: dict[str, Any] = {"tier": "green", "bucket": "3d56", "bytes": "", "path": "7Cn0", "head": HEAD, "pad": "..."}
+RECEIPT: dict[str, Any] = {
+    "receipt_id": "Zb0cVnTn0C0l5Jx9J2k1mA",
+    "receipt": "eyJhbGciOiJFUzI1NiIsImtpZCI6ImRlLmV4YW1wbGUjMSIsInR5cCI6ImNvcmRvbi1yZWNlaXB0K2p3dCJ9.eyJpc3Mi….MEUC…",
+    "head": HEAD,
+}
 POLICY: dict[str, Any] = {
     "version": 1,
     "public_delay_h": 72,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from app.api import federation as fed
-from app.api import health, keys, log, registry, screening, statements, subjects, views
+from app.api import health, keys, log, receipts, registry, screening, statements, subjects, views
 
 ROUTERS: tuple[APIRouter, ...] = (
     screening.router,
     views.router,
+    receipts.router,
     statements.router,
     subjects.router,
     log.router,

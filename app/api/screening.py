@@ -36,6 +36,7 @@ from app.api.docs import answers, takes
 from app.api.edge import MOST_KEPT, Passage
 from app.api.limits import DAY_S, Header, policy
 from app.api.problems import from_pydantic
+from app.api.receipts import screen_with_receipt
 from app.domain.errors import BadRequest, Forbidden, Schema, TooLarge, Unauthenticated
 from app.domain.permission import Action, Caller, permit
 from app.services.screen import Caller as Asker
@@ -212,7 +213,11 @@ async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Que
 
     async def work() -> Response:
         visit.spend_addresses(len(rows))
-        words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=asked.include == "hits")
+        hits_only = asked.include == "hits"
+        if asked.receipt:
+            words = await screen_with_receipt(visit, rows, _asker(visit), hits_only=hits_only)
+        else:
+            words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=hits_only)
         results = cast("Results", words["results"])
         _count(visit.api, visit.caller, results, asked=len(rows))
         return visit.answer(words, cache=_cache_of(_tlps(results)))

@@ -36,6 +36,7 @@ class Action(StrEnum):
     GOSSIP = "gossip"
     WITNESS = "witness"
     READ_HELD = "read_held"
+    READ_RECEIPTS = "read_receipts"
     READ_KEYS = "read_keys"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
@@ -77,6 +78,7 @@ _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
     Action.GOSSIP: (frozenset({CallerClass.NODE}), PEER_SCOPE),
     Action.WITNESS: (_EVERYBODY, None),
     Action.READ_HELD: (frozenset({CallerClass.AGENCY, CallerClass.REDRESS}), "read"),
+    Action.READ_RECEIPTS: (frozenset({CallerClass.VASP, CallerClass.AGENCY, CallerClass.REDRESS}), "screen"),
     Action.READ_KEYS: (_KEYED, None),
     Action.MANAGE_KEYS: (frozenset({CallerClass.OPERATOR}), "operate"),
     Action.READ_AUDIT: (frozenset({CallerClass.AUDITOR}), "audit"),

@@ -14,6 +14,7 @@ from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
 from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries, fill_index
+from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
@@ -67,6 +68,7 @@ class Node:
     recognition: Recognition
     guards: Guards
     views: Views
+    attestation: Attestation
     access_log: AccessLog
     moment: Callable[[], Moment]
     clock: Callable[[], int]

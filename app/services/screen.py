@@ -34,6 +34,7 @@ from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import PUBLIC, Reader
+from app.domain.screening_receipt import Told
 from app.domain.sources import Source, is_degraded
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
@@ -82,6 +83,17 @@ class Answer(NamedTuple):
     match: str
     tlps: tuple[str, ...]
     """The labels of the statements that it tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """Rows that were answered in one step: their words, what must be recorded first, and what a receipt says of them."""
+
+    frame: dict[str, JsonValue]
+    results: list[dict[str, JsonValue]]
+    entries: list[AuditEntry]
+    rows: list[Told]
+    moment: Moment
 
 
 class Phrases:
@@ -172,6 +184,26 @@ class Screening:
                 await asyncio.sleep(0)  # a long list must not keep single lookups waiting
         await self._record(entries)
         return {**self.frame(moment), "results": results}
+
+    def screen_now(self, queries: Sequence[Query], caller: Caller, moment: Moment) -> Screened:
+        """All rows at this moment without giving up the turn, for a receipt; what is told has yet to be recorded."""
+        results: list[dict[str, JsonValue]] = []
+        entries: list[AuditEntry] = []
+        rows: list[Told] = []
+        for row, query in enumerate(queries):
+            try:
+                subject = read_subject(query.address, chain=query.chain, tag=query.tag)
+            except InvalidAddress as error:
+                results.append(_unread(row, query, error))
+                rows.append(Told(query.address, Match.INVALID))
+                continue
+            finding = self.find(subject, caller.reader, moment)
+            results.append(_words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment)))
+            rows.append(Told(subject.id, finding.match, tuple((x.origin, x.index, x.sid) for x in finding.statements)))
+            entry = _audit_entry(subject.id, finding, caller, moment)
+            if entry is not None:
+                entries.append(entry)
+        return Screened(self.frame(moment), results, entries, rows, moment)
 
     def frame(self, moment: Moment) -> dict[str, JsonValue]:
         """What every answer says of its sources. The node's own log is never stale to itself: `age_s` must not tell of hidden entries."""

@@ -36,6 +36,7 @@ from app.storage.mirrors import MirrorShelf
 from app.storage.peers import PeerShelf
 from app.storage.postgres import PostgresStore
 from app.storage.protected import ProtectedShelf
+from app.storage.receipts import ReceiptShelf
 from app.storage.registry import RegistryShelf
 from app.storage.session import Session
 from app.storage.sqlite import SqliteStore
@@ -72,6 +73,7 @@ class Transaction:
         "mirrors",
         "peers",
         "protected",
+        "receipts",
         "registry",
         "statements",
         "subjects",
@@ -88,6 +90,7 @@ class Transaction:
         self.subjects = SubjectShelf(session)
         self.entities = EntityShelf(session)
         self.registry = RegistryShelf(session)
+        self.receipts = ReceiptShelf(session)
         self.clients = ClientShelf(session)
         self.protected = ProtectedShelf(session)
         self.audit = AuditShelf(session)

@@ -45,6 +45,7 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "hhhh": "3d56",
         "hh": "3d",
         "root": "A" * 43,
+        "rid": "A" * 22,
     }
     by_prefix = {
         "/v1/wallets": wallet_id(1),

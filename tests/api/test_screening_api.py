@@ -129,11 +129,10 @@ async def test_many_addresses_are_answered_in_their_order(both_fronts: Front) ->
 
 
 async def test_what_is_not_offered_yet_is_refused(front: Front) -> None:
-    """Receipts and policies are 422, other types 415, never silently left out."""
+    """Policies are 422, other types 415, never silently left out; a receipt is for holders of a key (test_receipts_api)."""
     rows = [{"address": address(1)}]
     async with front.at() as client:
         for body in (
-            {"items": rows, "receipt": True},
             {"items": rows, "policy": "default"},
             {"items": rows, "extra": 1},
             {},

@@ -82,7 +82,7 @@ from app.api.schemas.told import (
     VocabularyTypology,
     WalletRecord,
 )
-from app.api.schemas.views import OriginPolicy, ViewBucket, ViewPolicy
+from app.api.schemas.views import KeptReceipt, OriginPolicy, ViewBucket, ViewPolicy
 
 __all__ = [
     "PAGE_MOST",
@@ -116,6 +116,7 @@ __all__ = [
     "IndicatorRecord",
     "Instant",
     "Item",
+    "KeptReceipt",
     "KeyQuota",
     "Limit",
     "LogReference",

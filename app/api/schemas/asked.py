@@ -84,11 +84,11 @@ class ScreenItem(Asked):
 
 
 class ScreenRequest(Asked):
-    """Up to 10,000 rows. Receipts and policies are not offered yet: only their absence can be said."""
+    """Up to 10,000 rows, with a signed receipt up to 500. Policies are not offered yet: only their absence can be said."""
 
     items: list[ScreenItem]
     include: Literal["all", "hits"] = "all"
-    receipt: Literal[False] = False
+    receipt: bool = False
     policy: None = None
 
 

@@ -229,6 +229,11 @@ class ScreenOne(ScreenFrame):
 
 
 class ScreenMany(ScreenFrame):
+    receipt: Annotated[str | None, Field(description="Signed, if it was asked for: `cordon-receipt+jwt`.")] = None
+    receipt_id: str | None = None
+    salts: Annotated[list[str] | None, Field(description="One a row, base64url: what opens the receipt. They are kept nowhere here.")] = (
+        None
+    )
     results: list[ScreenResult]
 
 

@@ -22,6 +22,14 @@ class ViewBucket(Told):
     pad: Annotated[str, Field(pattern=r"^\.*$")]
 
 
+class KeptReceipt(Told):
+    """A receipt as signed, and the head note whose hex SHA-256 is its claim `view`."""
+
+    receipt_id: str
+    receipt: str
+    head: str
+
+
 class OriginPolicy(Told):
     """How much a log counts here; null: without limit."""
 
