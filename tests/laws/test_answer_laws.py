@@ -123,13 +123,32 @@ moments = st.builds(
     st.sampled_from(OTHERS),
     st.sampled_from([frozenset(), frozenset({"fr.example/log"})]),
 )
+Visit = tuple[Query, Reader, bool, Moment]
 visits = st.lists(st.tuples(questions, st.sampled_from(READERS), st.booleans(), moments), min_size=1, max_size=12)
 
 
 @settings(max_examples=150)
 @given(st.lists(listings(), max_size=6), st.sampled_from(["same_cluster", "transfers_to", "controls"]), visits)
-def test_the_hot_path_tells_the_same_bytes(held: list[Listing], relation: str, asked: Sequence[tuple[Query, Reader, bool, Moment]]) -> None:
+def test_the_hot_path_tells_the_same_bytes(held: list[Listing], relation: str, asked: Sequence[Visit]) -> None:
     """Body, label of what is told, answer word and access log are those of the ordinary path, for each of many questions in turn."""
+    compare([*held], [a_link(relation)], asked)
+
+
+@settings(max_examples=100)
+@given(listings(), remarks, st.lists(st.tuples(st.sampled_from(READERS), moments), min_size=2, max_size=6))
+def test_what_one_reader_was_told_is_not_told_to_another(plain: Listing, remark: Annotation, who: list[tuple[Reader, Moment]]) -> None:
+    """A listing that all may see, with a remark that some may see: each is told of it what he may, whoever asked before."""
+    clear, until = Label(Tlp.CLEAR), NOW_S + 90 * DAY_S
+    shared = plain._replace(
+        subject=SUBJECTS[0], item={"severity": 1}, label=clear, core_label=clear, expires_at=until, contested=False, annotations=(remark,)
+    )
+    shared = shared._replace(accepted_ms=(NOW_S - 30 * DAY_S) * 1000)
+    question = Query(ADDRESS[1])
+    compare([shared], [], [(question, reader, True, moment) for reader, moment in who])
+
+
+def compare(held: Sequence[Listing], links: Sequence[Link], asked: Sequence[Visit]) -> None:
+    """Ask the same node both ways, question by question."""
     now = [Moment(now_ms=0)]
     recorded: list[AuditEntry] = []
 
@@ -137,7 +156,7 @@ def test_the_hot_path_tells_the_same_bytes(held: list[Listing], relation: str, a
         recorded.extend(entries)
 
     index = ListingIndex()
-    index.replace([], held, [a_link(relation)])
+    index.replace([], held, links)
     screening = Screening(index, moment=lambda: now[0], record=record)
 
     async def both() -> None:
