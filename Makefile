@@ -17,7 +17,7 @@ unexport PYTHONHOME PYTHONPATH
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run federation test quick lint format types imports openapi bench lock demo-reset image setup clean
+.PHONY: help run federation test quick faults lint format types imports openapi bench lock demo-reset image setup clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(STAMPS)/dev  ## set up what is missing, then the whole suite, on SQLite 
 
 quick: $(STAMPS)/dev  ## the part of the suite that needs neither minutes nor PostgreSQL
 	@$(PY) -m pytest -m "not slow and not postgres"
+
+faults: $(STAMPS)/dev  ## the faults of tests/faults in their long forms too (some minutes)
+	@$(PY) -m pytest tests/faults -m "long or not long"
 
 lint: $(STAMPS)/dev  ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -184,7 +184,11 @@ def _read_carefully(data: bytes, max_depth: int, max_tokens: int, *, controls: b
     # Without escapes every second piece between quotation marks is a string; with them, escaped marks go first.
     escaped = b"\\" in data
     bare = data.replace(b"\\\\", b"") if escaped else data
-    outside = b"".join((bare.replace(b'\\"', b"") if escaped else bare).split(b'"')[::2])
+    marks = bare.replace(b'\\"', b"") if escaped else bare
+    texts = marks.count(b'"') // 2
+    if texts > max_tokens:  # before they are cut apart: a million pieces are 100 times what was sent
+        raise TooLarge(f"JSON of {texts} texts: at most {max_tokens} values and names")
+    outside = b"".join(marks.split(b'"')[::2])
     _check_depth(outside, max_depth)
     if len(outside) > max_tokens:
         _check_tokens(outside, max_tokens)

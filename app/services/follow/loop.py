@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ from app.storage.peers import PeerRow
 log = logging.getLogger("cordon.follow")
 
 FIRST_PAUSE_S = 0.5
+SHORT_S = 1.0
+FREE_ROUNDS = 3
+LONGEST_BREATH_S = 5.0
 WAIT_S = 25
 LEASE_MS = 60_000
 HEAL_EVERY_S = 60
@@ -35,6 +39,8 @@ WITHHELD_AFTER_S = 60.0
 
 HeadSeen = Callable[[str, str, Via], Awaitable[None]]
 """A peer shows a head of another log than its own: origin, note, and the way to the peer."""
+Betrayal = Callable[[str, str, CordonError], Awaitable[bool]]
+"""A log's own node gives what its log did not sign: origin, note, what was wrong; whether another source had it right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class Follower:
         rules: FollowRules,
         on_head: HeadSeen,
         on_root: Callable[[RootDocument], Awaitable[None]],
+        on_betrayal: Betrayal,
     ) -> None:
         self.peer = peer
         self.via = Via(peer.node, client, is_origin=True)
@@ -77,10 +84,12 @@ class Follower:
         self._rules = rules
         self._on_head = on_head
         self._on_root = on_root
+        self._on_betrayal = on_betrayal
         self._since: str | None = None
         self._woken = asyncio.Event()
         self._roots_due = True
         self._healed_ms = 0
+        self._fruitless = 0
         self.failures = 0
         self.last_success_ms = 0
         self.last_error = ""
@@ -93,7 +102,9 @@ class Follower:
             pause_s = 0.0
             try:
                 if await self._has_lease():
+                    began, before = time.monotonic(), self._mirroring.advanced[self.peer.node]
                     await self.once(wait_s=self._rules.wait_s)
+                    pause_s = self._breath(time.monotonic() - began, self._mirroring.advanced[self.peer.node] - before)
                 else:
                     pause_s = 1.0
             except CordonError as error:
@@ -120,6 +131,14 @@ class Follower:
         if not self._is_theirs(origin):
             await self._on_head(origin, note, self.via)
             return
+        try:
+            await self._sync(origin, note)
+        except (Refused, Betrayed) as error:
+            if not await self._on_betrayal(origin, note, error):
+                raise
+            self._mirroring.rejected[self.peer.node, error.slug] += 1
+
+    async def _sync(self, origin: str, note: str) -> None:
         try:
             await self._mirroring.sync(origin, note, self.via)
         except InvalidProof:
@@ -218,6 +237,12 @@ class Follower:
         return pause_s(
             self.failures, most=self._rules.backoff_max_s, retry_after_s=error.retry_after_s if isinstance(error, Unavailable) else None
         )
+
+    def _breath(self, took_s: float, advanced: int) -> float:
+        """A peer that answers every long poll at once with nothing new would have us ask without end: a pause, longer each time."""
+        self._fruitless = self._fruitless + 1 if took_s < SHORT_S and not advanced else 0
+        beyond = self._fruitless - FREE_ROUNDS
+        return min(0.1 * 2.0**beyond, LONGEST_BREATH_S) if beyond > 0 else 0.0
 
     async def _rest(self, pause_s: float) -> None:
         self._woken.clear()

@@ -79,6 +79,8 @@ class Mirroring:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.rejected: Counter[tuple[str, str]] = Counter()
         """(node, reason): what sources showed that was not true."""
+        self.advanced: Counter[str] = Counter()
+        """Entries taken in by the node that gave them."""
 
     # --- what is known -------------------------------------------------------------------------------------------------
 
@@ -257,6 +259,7 @@ class Mirroring:
             relay_from=None if via.is_origin else via.node,
         )
         tree.done = grown.edge
+        self.advanced[via.node] += len(lines)
         if admission.erased:
             await self._on_erased(tree.origin, admission.erased)
 

@@ -1,0 +1,289 @@
+"""F-11 to F-14, F-20: a peer that lies. What it says is carried inert or refused, it is counted as failed, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import Betrayed, CordonError, Malformed, Refused, Unavailable
+from app.domain.folding import State
+from app.domain.statement import ohash_of
+from app.main import Wires, create_app
+from app.seal.notes import verify_fork
+from app.services.federation import Federation
+from app.services.node import Node
+from app.settings import load
+from tests.factories import Clock, Town, accept, sid_in, wallet, wallet_id
+from tests.faults.evil import EvilPeer, Vice
+from tests.faults.sins import SINS
+from tests.faults.vices import VICES
+from tests.simulator import ASSESSED
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 0.25
+MEMORY = 32 * 2**20
+
+
+@dataclass(slots=True)
+class Scene:
+    """An honest node that follows an honest peer and an evil one, over real sockets, round by round."""
+
+    node: Node
+    federation: Federation
+    town: Town
+    clock: Clock
+    good: EvilPeer
+    evil: EvilPeer
+    said: int = 100
+
+    async def look(self) -> list[CordonError]:
+        """One round of everything, and what failed in it. Anything but our own errors comes through."""
+        return await self.federation.step()
+
+    async def held(self, peer: EvilPeer) -> int:
+        """How many entries of a peer were taken in."""
+        async with self.node.database.reading() as tx:
+            head = await tx.log.head(peer.origin)
+        assert head is not None
+        return head.size
+
+    def grow(self, peer: EvilPeer) -> int:
+        """One more listing by a peer; the number of its wallet."""
+        self.said += 1
+        peer.log(peer.town.signer(f"{peer.town.code}.bka#1").listing(wallet(self.said)))
+        return self.said
+
+    def issuers(self, number: int) -> list[str]:
+        """Who lists a wallet, as answers have it."""
+        return sorted(one.issuer for one in self.node.index.find(wallet_id(number)))
+
+    async def assert_others_stand(self, news: int) -> None:
+        """Our own listing and the honest peer's are as they were, and the newest of the honest peer is in."""
+        assert self.issuers(1) == ["de.bka"]
+        assert self.issuers(2) == ["fr.bka"]
+        assert self.issuers(news) == ["fr.bka"]
+        assert await self.held(self.good) == self.good.book.size
+        assert self.node.gate.frozen is None
+
+
+@asynccontextmanager
+async def open_scene(folder: Path, url: str, clock: Clock) -> AsyncIterator[Scene]:
+    town = Town.found(folder / "de", clock=clock)
+    settings = {"data_dir": town.data_dir, "database_url": url, "commit_window_ms": 0, "allow_loopback": True, **ASSESSED}
+    app = create_app(load(settings, environment={}), clock=clock, wires=Wires(None, by_hand=True))
+    async with (
+        EvilPeer.open(folder, "fr", clock) as good,
+        EvilPeer.open(folder, "ev", clock) as evil,
+        app.router.lifespan_context(app),
+    ):
+        node: Node = app.state.api.node
+        federation = node.federation
+        assert federation is not None
+        own = town.signer("de.bka#1").listing(wallet(1))
+        await accept(node, *town.settled(), own)
+        theirs = good.town.signer("fr.bka#1").listing(wallet(2))
+        good.log(*good.town.settled(), theirs)
+        evil.log(*evil.town.settled(), evil.town.signer("ev.bka#1").listing(wallet(3)))
+        evil.victims = (f"{ohash_of(town.origin)}/{sid_in(own)}", f"{ohash_of(good.origin)}/{sid_in(theirs)}")
+        for peer in (good, evil):
+            await federation.trust.add(peer.url, peer.pin)
+        await federation.reload()
+        scene = Scene(node, federation, town, clock, good, evil)
+        assert await scene.look() == []
+        assert await scene.held(evil) == evil.book.size
+        yield scene
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, sqlite_migrated_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """Deadlines are shortened: what is tested is that there are any."""
+    monkeypatch.setattr("app.sdk.peer._DEADLINE_S", PATIENCE_S)
+    async with open_scene(tmp_path, sqlite_migrated_url, clock) as one:
+        yield one
+
+
+class Memory:
+    """The most that this process held since the last `begin`, against what it held then; None where /proc does not tell."""
+
+    @staticmethod
+    def _read(name: str) -> int:
+        line = next(line for line in Path("/proc/self/status").read_text("ascii").splitlines() if line.startswith(name))
+        return int(line.split()[1]) * 1024
+
+    def begin(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+        self._before = self._read("VmRSS")
+
+    @property
+    def grown(self) -> int:
+        """Bytes at the highest point."""
+        return self._read("VmHWM") - self._before
+
+
+async def commit(scene: Scene, vice: Vice) -> list[CordonError]:
+    """The evil peer grows, and answers with a vice; one round."""
+    scene.grow(scene.evil)
+    news, before = scene.grow(scene.good), scene.evil.committed
+    scene.clock.advance(s=61)  # root documents and what is withheld are due again
+    scene.evil.vice = vice
+    began = time.monotonic()
+    async with asyncio.timeout(20):
+        errors = await scene.look()
+        errors += await scene.look()  # the first may have been for the root documents
+    assert scene.evil.committed > before, f"{vice.name} was never asked for"
+    assert time.monotonic() - began < 15, vice.name
+    await scene.assert_others_stand(news)
+    return errors
+
+
+async def repent(scene: Scene) -> None:
+    """The same peer without vice: we take in what it has logged meanwhile, as if nothing had been."""
+    scene.evil.vice = None
+    for _ in range(3):
+        scene.clock.advance(s=61)
+        errors = await scene.look()
+    assert errors == []
+    assert await scene.held(scene.evil) == scene.evil.book.size
+    async with scene.node.database.reading() as tx:
+        row = await tx.mirrors.get(scene.evil.origin)
+        assert row is not None
+        assert row.state == "live"
+        assert await tx.withheld.counts(scene.evil.origin) == {}
+
+
+@pytest.mark.parametrize("names", [[*VICES][at::6] for at in range(6)], ids=lambda names: f"{len(names)}-{names[0]}")
+async def test_every_vice_fails_alone(scene: Scene, names: list[str]) -> None:
+    """One after the other: counted as failed (or harmless), others unaffected, no slot kept; afterwards its log is taken in as it is."""
+    memory = Memory()
+    memory.begin()
+    for name in names:
+        errors = await commit(scene, VICES[name])
+        assert bool(errors) != VICES[name].is_harmless, (name, errors)
+        assert all(isinstance(error, (Refused, Unavailable, Betrayed)) for error in errors), (name, errors)
+        await repent(scene)
+    assert memory.grown < MEMORY, f"{memory.grown / 2**20:.0f} MiB"
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_vices_in_any_order(scene: Scene, seed: int) -> None:
+    """A seeded sequence without repentance between: in the end its log is as good as if it had always been honest."""
+    dice = random.Random(seed)
+    quick = [name for name, one in VICES.items() if not one.is_slow]
+    for name in dice.sample(quick, 8):
+        await commit(scene, VICES[name])
+        if dice.random() < 0.3:
+            await repent(scene)
+    await repent(scene)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 110))
+async def test_vices_in_any_order_for_long(scene: Scene, seed: int) -> None:
+    """The same with sixty vices a seed, with repetitions, slow ones too."""
+    dice = random.Random(seed)
+    for name in dice.choices([*VICES], k=60):
+        await commit(scene, VICES[name])
+        if dice.random() < 0.2:
+            await repent(scene)
+    await repent(scene)
+
+
+async def test_every_sin_is_carried_inert_once(scene: Scene) -> None:
+    """F-20: whatever stands in the log, at whatever place: named, kept as evidence, reported; what comes after it counts."""
+    names, dice = [*SINS], random.Random(7)
+    dice.shuffle(names)
+    sinful = []
+    for name in names:
+        sinful.append(scene.evil.book.size)
+        SINS[name](scene.evil)
+        scene.grow(scene.evil)
+    news, last = scene.grow(scene.good), scene.said - 1
+    assert await scene.look() == []
+    for _ in range(3):
+        await scene.look()
+    await scene.assert_others_stand(news)
+    assert await scene.held(scene.evil) == scene.evil.book.size
+    assert scene.issuers(last) == ["ev.bka"]
+    assert scene.issuers(666) == []
+    async with scene.node.database.reading() as tx:
+        found = {row.index: row.reason for row in await tx.evidence.poison_page(limit=1000)}
+        waiting = await tx.evidence.poison_page(unreported=True, limit=1000)
+        stored = await tx.statements.locate(scene.town.origin, scene.evil.victims[0].partition("/")[2])
+    assert stored is not None
+    assert stored.state.state is State.ACTIVE
+    # The order of the log is what counts for what is about others; and after a time far ahead the next entry goes back in time.
+    inert = {at for at, name in zip(sinful, names, strict=True) if "others" in name}
+    back = sinful[names.index("a time far ahead")] + 1
+    assert found.pop(back) == "time"
+    assert set(sinful) - inert <= found.keys() <= set(sinful), found
+    assert waiting == []
+    size = scene.node.own_log.size
+    for _ in range(2):
+        scene.clock.advance(s=61)
+        assert await scene.look() == []
+    assert scene.node.own_log.size == size, "what was reported once is not reported again"
+
+
+@pytest.mark.parametrize("entry", [b"", b"1 " + b"a" * 70_000], ids=["empty", "too long"])
+async def test_an_entry_that_no_line_can_carry_stops_its_own_log_alone(scene: Scene, entry: bytes) -> None:
+    """The form of a line has no place for it: the peer counts as failed, round by round, and what was taken in before goes on answering."""
+    held = await scene.held(scene.evil)
+    scene.evil.book.append(entry)
+    scene.grow(scene.evil)
+    for _ in range(2):
+        news = scene.grow(scene.good)
+        assert [type(error) for error in await scene.look()] == [Malformed]
+        await scene.assert_others_stand(news)
+        assert await scene.held(scene.evil) == held
+        assert scene.issuers(3) == ["ev.bka"]
+
+
+async def test_two_faces_to_us_are_kept_as_evidence(scene: Scene) -> None:
+    """Equivocation: the proof is saved and checks, the log is marked, listings stay; nothing the peer says afterwards undoes it."""
+    evil, common = scene.evil, scene.evil.book.size
+    other = evil.book.branch()
+    scene.grow(evil)
+    await scene.look()
+    evil.book = other
+    for _ in range(2):
+        gone = scene.grow(evil)
+    news = scene.grow(scene.good)
+    await scene.look()
+    await scene.assert_others_stand(news)
+    async with scene.node.database.reading() as tx:
+        row = await tx.mirrors.get(evil.origin)
+        (kept,) = [one for one in await tx.evidence.all() if one.form == "fork"]
+    assert row is not None
+    assert (row.state, row.common) == ("forked", common)
+    verify_fork(kept.text, evil.origin, log_keys=evil.town.log_keys)
+    assert scene.issuers(3) == ["ev.bka"]
+    assert scene.issuers(gone) in ([], ["ev.bka"])
+    for _ in range(2):
+        scene.clock.advance(s=61)
+        scene.grow(evil)
+        await scene.look()
+    async with scene.node.database.reading() as tx:
+        again = await tx.mirrors.get(evil.origin)
+    assert again is not None
+    assert again.state == "forked"
+
+
+async def test_a_peer_that_always_has_news_is_not_asked_without_pause(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> None:
+    """It answers every long poll at once, with nothing new: our loop takes breath between its questions."""
+    async with open_scene(tmp_path, sqlite_migrated_url, clock) as scene:
+        follower = scene.federation.followers[scene.evil.node]
+        task = asyncio.create_task(follower.run())
+        await asyncio.sleep(0.5)
+        before = len(scene.evil.asked)
+        await asyncio.sleep(2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert len(scene.evil.asked) - before <= 20
