@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, InvalidProof, NotFound
+from app.domain.errors import Betrayed, CordonError, InvalidProof, NotFound, Refused
 from app.domain.fork import ForkEvidence
 from app.domain.registry import node_of_origin
 from app.domain.statement import ohash_of
@@ -25,7 +25,7 @@ from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument
 from app.services.admit import Gate, OwnLog
 from app.services.admit.foreign import ForeignGate
-from app.services.follow import Follower, FollowRules, Mirroring, Recovery
+from app.services.follow import HEAL_EVERY_S, Follower, FollowRules, Mirroring, Recovery
 from app.services.monitor import Monitor, NodeVoice
 from app.services.trust import TRUST_EPOCH, Trust
 from app.storage.database import Database
@@ -106,6 +106,7 @@ class Federation:
         self._chores: set[asyncio.Task[None]] = set()
         self._nudging: dict[str, dict[str, int]] = {}
         self._nudged: dict[tuple[str, str], int] = {}
+        self._healed_ms = 0
         self._epoch = b""
         self._is_running = False
 
@@ -256,6 +257,7 @@ class Federation:
             rules=parts.rules,
             on_head=self.see_head,
             on_root=self._on_root,
+            on_betrayal=self._ask_others,
         )
 
     # --- what others show ----------------------------------------------------------------------------------------------
@@ -296,6 +298,26 @@ class Federation:
                 await self.monitor.withheld_head(origin, note, relay.node)
         except CordonError as error:
             log.warning("%s by way of %s: %s", origin, relay.node, error.detail)
+
+    async def _ask_others(self, origin: str, note: str, error: CordonError) -> bool:
+        """Its own node gives what the log did not sign: whoever mirrors it may have it right, else it is suspect (protocol §3.7)."""
+        try:
+            checkpoint, _ = self.mirroring.read_note(origin, note)
+        except Refused:
+            await self.mirroring.suspect(origin, f"its node shows a checkpoint that it did not sign: {error.detail}")
+            return False
+        for follower in [one for one in self.followers.values() if one.peer.node != node_of_origin(origin) and not one.failures]:
+            try:
+                if (
+                    await self.mirroring.sync(origin, note, Via(follower.peer.node, follower.via.client, is_origin=False))
+                    >= checkpoint.size
+                ):
+                    log.warning("%s gives wrong entries of its log; those of %s are right: %s", origin, follower.peer.node, error.detail)
+                    return True
+            except CordonError as other:
+                log.debug("%s by way of %s: %s", origin, follower.peer.node, other.detail)
+        await self.mirroring.suspect(origin, f"no source gives what the log signed: {error.detail}")
+        return False
 
     async def _reaches(self, origin: str, size: int, wait_s: float) -> bool:
         try:
@@ -423,6 +445,10 @@ class Federation:
 
     async def _heal_from_others(self) -> None:
         """What an origin withholds may be public: any other peer that holds the stub can give it, the hash proves it."""
+        now_ms = self._parts.clock()
+        if now_ms - self._healed_ms < HEAL_EVERY_S * 1000:
+            return
+        self._healed_ms = now_ms
         async with self._parts.database.reading() as tx:
             lacking = [row for row in await tx.mirrors.all() if (await tx.withheld.counts(row.origin)).get("stub")]
         for row in lacking:

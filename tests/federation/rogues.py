@@ -83,4 +83,4 @@ def saying(path: str, body: bytes, *, status: int = 200) -> Forger:
 
 def _again(answer: httpx.Response, body: bytes, *, status: int | None = None) -> httpx.Response:
     headers = {name: value for name, value in answer.headers.items() if name.lower() not in ("content-length", "transfer-encoding")}
-    return httpx.Response(status or answer.status_code, headers=headers, content=body)
+    return httpx.Response(status or answer.status_code, headers=headers, stream=httpx.ByteStream(body))

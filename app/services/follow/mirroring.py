@@ -316,11 +316,15 @@ class Mirroring:
     # --- healing -------------------------------------------------------------------------------------------------------
 
     async def heal(self, origin: str, via: Via) -> int:
-        """Ask `via` for stubs and parts that were withheld so far (late entitlement, selective withholding); how many entries moved."""
+        """Ask `via` for stubs and parts that were withheld so far (late entitlement, selective withholding); how many entries moved.
+
+        Those that were not asked for since longest come first; what the origin was asked for a moment ago, a relay may be asked, too.
+        """
         now_ms, moved = self._clock(), 0
+        before_ms = now_ms if via.is_origin else now_ms + 1
         for what in ("stub", "parts"):
             async with self._database.transaction() as tx:
-                rows = await tx.withheld.page(origin, what, PARTS, now_ms)
+                rows = await tx.withheld.page(origin, what, PARTS, before_ms)
                 await tx.withheld.asked(origin, [row.index for row in rows], now_ms)
             asked = sorted(row.index for row in rows)
             if not asked:
