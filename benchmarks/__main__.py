@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("bulk", "gate", "http", "index", "storage")
+NAMES = ("bulk", "federation", "gate", "http", "index", "storage")
 
 
 def main() -> None:
     """Run the named benchmarks in order."""
-    for name in sys.argv[1:] or NAMES:
+    for name in [one for one in sys.argv[1:] if not one.startswith("--")] or NAMES:
         if name not in NAMES:
             sys.exit(f"there is no benchmark {name}: {', '.join(NAMES)}")
         importlib.import_module(f"benchmarks.{name}").run()
