@@ -33,6 +33,7 @@ from app.storage.idempotency import IdempotencyShelf
 from app.storage.log import LogShelf
 from app.storage.meta import LeaseShelf, MetaShelf
 from app.storage.mirrors import MirrorShelf
+from app.storage.outbox import OutboxShelf
 from app.storage.peers import PeerShelf
 from app.storage.postgres import PostgresStore
 from app.storage.protected import ProtectedShelf
@@ -44,8 +45,11 @@ from app.storage.statements import StatementShelf
 from app.storage.subjects import SubjectShelf
 from app.storage.tables import REVISIONS
 from app.storage.tokens import TokenShelf
+from app.storage.told import ToldShelf
 from app.storage.urls import is_sqlite, read_url
 from app.storage.valve import ValveShelf
+from app.storage.watches import WatchShelf
+from app.storage.webhooks import WebhookShelf
 from app.storage.withheld import WithheldShelf
 from app.storage.witnesses import WitnessShelf
 
@@ -71,6 +75,7 @@ class Transaction:
         "log",
         "meta",
         "mirrors",
+        "outbox",
         "peers",
         "protected",
         "receipts",
@@ -78,7 +83,10 @@ class Transaction:
         "statements",
         "subjects",
         "tokens",
+        "told",
         "valve",
+        "watches",
+        "webhooks",
         "withheld",
         "witnesses",
     )
@@ -105,6 +113,10 @@ class Transaction:
         self.tokens = TokenShelf(session)
         self.valve = ValveShelf(session)
         self.acks = AckShelf(session)
+        self.watches = WatchShelf(session)
+        self.webhooks = WebhookShelf(session)
+        self.outbox = OutboxShelf(session)
+        self.told = ToldShelf(session)
 
 
 class Database:
