@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, InvalidProof, NotFound, Refused
+from app.domain.errors import CordonError, InvalidProof, Refused
 from app.domain.fork import ForkEvidence
 from app.domain.registry import node_of_origin
 from app.domain.statement import ohash_of
@@ -22,10 +22,9 @@ from app.sdk.via import Via
 from app.seal.jws import PublicKey
 from app.seal.keyrings import Keyrings
 from app.seal.notes import NoteKey
-from app.seal.roots import RootDocument
 from app.services.admit import Gate, OwnLog
 from app.services.admit.foreign import ForeignGate
-from app.services.follow import HEAL_EVERY_S, Follower, FollowRules, Mirroring, Recovery
+from app.services.follow import HEAL_EVERY_S, Endings, Follower, FollowRules, Mirroring, Recovery
 from app.services.monitor import Monitor, NodeVoice
 from app.services.trust import TRUST_EPOCH, Trust
 from app.storage.database import Database
@@ -83,6 +82,7 @@ class Federation:
             on_grown=self._on_grown,
             on_erased=self._on_erased,
         )
+        self.endings = Endings(parts.database, keyrings=parts.keyrings, gate=parts.foreign, sources=parts.sources, clock=parts.clock)
         self.monitor = Monitor(
             parts.database,
             keyrings=parts.keyrings,
@@ -256,7 +256,7 @@ class Federation:
             clock=parts.clock,
             rules=parts.rules,
             on_head=self.see_head,
-            on_root=self._on_root,
+            on_root=self.endings.take,
             on_betrayal=self._ask_others,
         )
 
@@ -372,6 +372,8 @@ class Federation:
     def _on_grown(self, origin: str, size: int) -> None:
         """Tell every peer once of a newly verified size; whoever is still being told gets the newest only."""
         home = node_of_origin(origin)
+        if origin != self._parts.own_log.origin:
+            self._spawn(self.endings.end(origin))
         for node in self.followers:
             if node == home or self._nudged.get((node, origin), -1) >= size:
                 continue
@@ -479,32 +481,6 @@ class Federation:
         before = next((one for one in self._parts.sources.sources if one.origin == origin), None)
         self._parts.sources.put(Source(origin, "forked", before.heard_s if before is not None else 0))
         self.mirroring.forget(origin)
-
-    async def _on_root(self, document: RootDocument) -> None:
-        """A new root document may end a log, or vouch for keys that entries rest on which came before it."""
-        for one in document.logs:
-            await self._judge_again(one.origin)
-            if one.final is not None:
-                await self._retire(one.origin, *one.final)
-
-    async def _judge_again(self, origin: str) -> None:
-        """What was carried inert for want of a key may be good under the new document."""
-        async with self._parts.database.reading() as tx:
-            bad = await tx.evidence.poison_page(origin, limit=1)
-        if bad:
-            await self._parts.foreign.reconsider(origin, first=bad[0].index)
-
-    async def _retire(self, origin: str, size: int, root: bytes) -> None:
-        try:
-            tree = await self.mirroring.tree(origin)
-        except NotFound:
-            return
-        if size > tree.size:
-            return  # its last entries are still to come: the next version of the heads brings them
-        if size and await self.mirroring.root_of(origin, size) != root:
-            raise Betrayed(f"the root document ends {origin} at {size} entries with another tree than the one that was followed")
-        await self._parts.foreign.retire(origin, final_size=size)
-        self._parts.sources.put(Source(origin, "retired", self._parts.clock() // 1000))
 
 
 def _cosigner(parts: Parts) -> NoteKey | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from app.domain.fork import parse_evidence
 from app.seal.notes import verify_fork
-from tests.factories import sid_in, wallet, wallet_id
+from tests.factories import Signer, sid_in, wallet, wallet_id
+from tests.federation.test_stolen_keys import new_root
 from tests.simulator import SimNode, World
 
 pytestmark = pytest.mark.slow
@@ -65,7 +67,8 @@ async def test_two_branches_are_proved_within_one_sync(tmp_path: Path) -> None:
             verify_fork(text, world.origin("xa"), log_keys=world.towns["xa"].log_keys)
         file = tmp_path / "evidence.txt"
         file.write_text(text)
-        done = subprocess.run(
+        done = await asyncio.to_thread(
+            subprocess.run,
             [sys.executable, "-c", VERIFY, str(world.towns["xa"].data_dir / "root" / "1.json"), str(file)],
             capture_output=True,
             text=True,
@@ -99,15 +102,41 @@ async def test_a_fork_delists_nobody(tmp_path: Path) -> None:
         assert clone_down[sid_in(before)].state.value == "active"
 
 
-async def test_what_both_branches_say_ends_in_a_new_log(tmp_path: Path) -> None:
-    """The root key holders end the forked log at its common tree and begin `/log/2`: peers retire the old one and follow the new."""
+@pytest.mark.parametrize("is_deceived", [True, False], ids=["the dropped branch", "the kept branch"])
+async def test_a_fork_ends_in_a_new_log(is_deceived: bool, tmp_path: Path) -> None:
+    """The root key holders end the forked log where its branches part and begin `/log/2`: peers retire the one and follow the other."""
     async with World.open(tmp_path, "xa", "xb") as world:
         await world.introduce()
+        bka = world["xa"].signer("xa.bka#1")
+        await world["xa"].say(bka.listing(wallet(1)))
         await world.settle()
+        common = world["xa"].node.own_log.size
         clone = await two_faced(world, "xa", deceived="xb")
-        await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(2)))
+        await world["xa"].say(bka.listing(wallet(2)))
         await clone.say(clone.signer("xa.bka#1").listing(wallet(3)))
-        await world["xb"].look()
+        faces = ("xa2", "xa") if is_deceived else ("xa", "xa2")
+        for face in faces:
+            world.net.detours["xb", "xa"] = face
+            await world["xb"].look()
+        assert (await states_of(world["xb"], "xa")) == ("forked", common)
         world.net.detours.clear()
-        await world["xb"].look()
-        assert (await states_of(world["xb"], "xa"))[0] == "forked"
+        await world.stop("xa2")
+        xa = await new_root(world, "xa", "--new-log", "--final-size", common)
+        assert xa.node.identity.origin == "xa.example/log/2"
+        for _ in range(3):
+            world.clock.advance(s=61)
+            await xa.node.gate.heartbeat()
+            errors = await world.settle()
+        assert errors == []
+        xb = world["xb"]
+        assert (await states_of(xb, "xa"))[0] == "retired"
+        assert [bool(xb.node.index.find(wallet_id(n))) for n in (1, 2, 3)] == [True, False, False]
+        again = Signer(bka.key, xa.node.identity.origin, world.clock)
+        await xa.say(again.listing(wallet(2)))
+        assert await world.settle() == []
+        assert xb.node.index.find(wallet_id(2)) != ()
+        moment = xb.node.moment()
+        assert {one.origin: one.state_at(moment.now_ms // 1000) for one in moment.sources} == {
+            "xa.example/log": "retired",
+            "xa.example/log/2": "live",
+        }

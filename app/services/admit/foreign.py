@@ -324,9 +324,21 @@ class ForeignGate:
         await self._bound(origin, common, lambda tx: tx.mirrors.set_state(origin, FORKED, reason, common=common))
 
     async def retire(self, origin: str, *, final_size: int) -> None:
-        """The root document ends the log at `final_size` entries: nothing beyond them ever counts."""
+        """The root document ends the log at `final_size` entries: nothing beyond them ever counts. The way out of a fork, too."""
         reason = f"ended by the root document at {final_size} entries"
-        await self._bound(origin, final_size, lambda tx: tx.mirrors.set_state(origin, RETIRED, reason, final_size=final_size))
+        async with self._database.reading() as tx:
+            before = await tx.mirrors.get(origin)
+        common = before.common if before is not None and before.state == FORKED else None
+        first = final_size if common is None else min(common, final_size)
+
+        async def end(tx: Transaction) -> bool:
+            # A fork is lifted by humans alone: here the root key holders have signed that it is.
+            return await tx.mirrors.set_state(origin, RETIRED, reason, final_size=final_size, by_human=common is not None)
+
+        await self._bound(origin, first, end)
+        if first < final_size:  # what the registrar said past the fork counts now, and what rests on it
+            await self.load()
+            await self.reconsider(origin, first=first)
 
     async def _bound(self, origin: str, first: int, change: Callable[[Transaction], Awaitable[bool]]) -> None:
         """Set a bound and fold again all that lies beyond it, and what that touches."""
