@@ -37,6 +37,10 @@ quick: $(STAMPS)/dev  ## the part of the suite that needs neither minutes nor Po
 faults: $(STAMPS)/dev  ## the faults of tests/faults in their long forms too (some minutes)
 	@$(PY) -m pytest tests/faults -m "long or not long"
 
+SEEDS ?= 0-999
+simulate: $(STAMPS)/dev  ## random histories of a federation, SEEDS=0-999 of them (the ordinary run takes as many as fit a minute)
+	@CORDON_HISTORY=$(SEEDS) $(PY) -m pytest -q -s tests/federation/test_histories.py
+
 lint: $(STAMPS)/dev  ## ruff: rules and format
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
