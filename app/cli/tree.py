@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import": ("imports", "import_lists"),
     "screen": ("screen", "screen"),
     "verify": ("verify", "verify"),
+    "mirror": ("mirror", "mirror"),
     "client": ("client", "commands"),
     "protected": ("protected", "commands"),
     "peer": ("peer", "commands"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.console import DEFAULT_DATA_DIR, DONE, REFUSED, Console, DataDir, JsonFlag, error_record, plain
+from app.cli.verify_screening import check_screenings, is_screening, sentence
 from app.domain.canonical import JsonValue
 from app.domain.errors import CordonError, NotFound
 
@@ -21,7 +22,10 @@ RECEIPT, STATEMENT = ".receipt.txt", ".sdjwt"
 
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Receipts (or statements) with the other one beside; or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="Receipts (or statements) with the other one beside, folders of them; saved answers (*.json)."
+        ),
     ],
     root: Annotated[Path | None, typer.Option(help="Root document, or a folder with every version; default: the data directory's.")] = None,
     pin: Annotated[str | None, typer.Option(help="SHA-256 of root document 1, as agreed out of band.")] = None,
@@ -31,15 +35,19 @@ def verify(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: JsonFlag = False,
 ) -> int:
-    """Check that a statement stands in the log it names, from its receipt and the root document alone: no network."""
+    """Check without a network, under the root document alone: receipts of statements, and what a node told (saved answers, *.json).
+
+    A screening receipt beside a bucket under its own head shows whether the node told the truth.
+    """
     from app.sdk.verify import read_key_file, read_roots
 
     console = Console(as_json)
     document = read_roots(root or data_dir / "root", now=int(time.time()), pin=pin)
     known = {kid: key for path in keys or [] for kid, key in read_key_file(path).items()}
-    pairs = [pair for path in files for pair in _pairs(path)]
-    records: list[dict[str, JsonValue]] = []
-    good = 0
+    screenings = [path for path in files if is_screening(path)]
+    pairs = [pair for path in files if path not in screenings for pair in _pairs(path)]
+    records = check_screenings(screenings, document) if screenings else []
+    good = sum(record["valid"] is True for record in records)
     with console.progress("verifying", len(pairs)) as bar:
         for receipt, statement in pairs:
             record = _check(receipt, statement, document, known.get)
@@ -107,11 +115,13 @@ def _words(verified: Verified) -> dict[str, JsonValue]:
 
 
 def _sentence(record: dict[str, JsonValue]) -> str:
-    if record["valid"] is True:
+    if record["valid"] is True and "sid" in record:
         return (
             f"VALID    {record['file']}: {record['kind']} by {record['issuer']} stands at index {record['index']} of {record['origin']}, "
             f"accepted {record['accepted_at']} ({record['disclosed']} disclosures fit, {record['withheld']} withheld; issuer's signature checked {'here' if record['signature'] == 'verified' else 'by the log'})"
         )
+    if record["valid"] is True:
+        return sentence(record)
     error = record["error"]
     detail = error.get("detail") if isinstance(error, dict) else ""
     return f"INVALID  {record['file']}: {plain(detail)}"

@@ -84,12 +84,12 @@ class Segment:
 
 def write_segment(note: str, path: Sequence[bytes], buckets: Sequence[bytes]) -> bytes:
     """The bytes of a segment."""
-    return b"".join([_framed(note.encode("utf-8")), *path, *map(_framed, buckets)])
+    return b"".join([framed(note.encode("utf-8")), *path, *map(framed, buckets)])
 
 
 def read_segment(body: bytes) -> Segment:
     """A segment; Malformed if it is none. Check it by `view.verify_segment` under the opened head."""
-    reader = _Reader(body)
+    reader = Reader(body)
     note = reader.text()
     path = _hashes(reader.take(SEGMENT_PATH * HASH_BYTES))
     buckets = tuple(reader.framed(MOST_BUCKET) for _ in range(SEGMENT_BUCKETS))
@@ -99,19 +99,19 @@ def read_segment(body: bytes) -> Segment:
 
 def write_delta(note: str, buckets: Mapping[int, bytes]) -> bytes:
     """The bytes of a delta: these buckets as they are under this head."""
-    changed = [part for number in sorted(buckets) for part in (number.to_bytes(2, "big"), _framed(buckets[number]))]
-    return b"".join([_framed(note.encode("utf-8")), *changed])
+    changed = [part for number in sorted(buckets) for part in (number.to_bytes(2, "big"), framed(buckets[number]))]
+    return b"".join([framed(note.encode("utf-8")), *changed])
 
 
 def read_delta(body: bytes) -> tuple[str, dict[int, bytes]]:
     """The head note, and the buckets that changed; Malformed for another form."""
-    reader = _Reader(body)
+    reader = Reader(body)
     note = reader.text()
     changed = dict(_changes(reader))
     return note, changed
 
 
-def _changes(reader: _Reader) -> Iterator[tuple[int, bytes]]:
+def _changes(reader: Reader) -> Iterator[tuple[int, bytes]]:
     last = -1
     while not reader.is_at_end:
         number = int.from_bytes(reader.take(2), "big")
@@ -121,12 +121,13 @@ def _changes(reader: _Reader) -> Iterator[tuple[int, bytes]]:
         yield number, reader.framed(MOST_BUCKET)
 
 
-def _framed(data: bytes) -> bytes:
+def framed(data: bytes) -> bytes:
+    """The bytes after their length."""
     return len(data).to_bytes(4, "big") + data
 
 
-class _Reader:
-    """Reads on from where it is; Malformed where the bytes end too soon."""
+class Reader:
+    """Bytes in frames. Reads on from where it is; Malformed where the bytes end too soon."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -134,7 +135,12 @@ class _Reader:
 
     @property
     def is_at_end(self) -> bool:
+        """Whether all was read."""
         return self._at == len(self._data)
+
+    def rest(self) -> bytes:
+        """Everything that is left."""
+        return self.take(len(self._data) - self._at)
 
     def take(self, count: int) -> bytes:
         """The next bytes."""

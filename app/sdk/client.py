@@ -16,7 +16,7 @@ from typing import Self
 
 import httpx
 
-from ..domain.canonical import JsonValue
+from ..domain.canonical import JsonValue, b64u_encode
 from ..domain.errors import BadRequest, CordonError, Malformed, TooLarge, Unavailable
 from . import wire as w
 from .wire import Answer, Call, Submitted
@@ -108,9 +108,14 @@ class Client:
         """The whole answer for one address or indicator in any spelling: `result`, `as_of`, `degraded`, `sources`."""
         return w.as_object(self._json(w.screen_address(address, chain=chain, tag=tag)))
 
-    def screen_many(self, items: Sequence[Mapping[str, JsonValue]], *, include: str = "all") -> dict[str, JsonValue]:
-        """The whole answer for up to 10,000 items {address, chain?, tag?, reference?}: `results` in their order."""
-        return w.as_object(w.json_of(self._send(w.screen(items, include=include), timeout_s=self._options.batch_timeout_s).body))
+    def screen_many(self, items: Sequence[Mapping[str, JsonValue]], *, include: str = "all", receipt: bool = False) -> dict[str, JsonValue]:
+        """The whole answer for up to 10,000 items {address, chain?, tag?, reference?}: `results` in their order.
+
+        `receipt`: also a signed receipt with its salts, of at most 500.
+        """
+        return w.as_object(
+            w.json_of(self._send(w.screen(items, include=include, receipt=receipt), timeout_s=self._options.batch_timeout_s).body)
+        )
 
     # --- reading
 
@@ -155,6 +160,30 @@ class Client:
     def tile(self, path: str) -> bytes:
         """A hash tile or an entry bundle; `path` as in C2SP tlog-tiles (`tile/0/x001/234`)."""
         return self._send(Call("GET", f"/log/{path}")).body
+
+    def view_head(self, tier: str) -> str:
+        """The newest head of a view, as a note."""
+        return self._text(Call("GET", f"/v1/view/{tier}/head"))
+
+    def view_bucket(self, tier: str, number: int) -> bytes:
+        """A bucket answer as it came (`sdk.screened.open_bucket` checks it): the node learns 16 bits of the id and no more."""
+        return self._send(w.view_bucket(tier, number)).body
+
+    def view_segment(self, tier: str, number: int) -> bytes:
+        """256 buckets with their proof."""
+        return self._send(Call("GET", f"/v1/view/{tier}/segment/{number:02x}")).body
+
+    def view_delta(self, tier: str, root: bytes) -> bytes:
+        """What changed since a root; Gone if the node does not remember it."""
+        return self._send(Call("GET", f"/v1/view/{tier}/delta/{b64u_encode(root)}")).body
+
+    def view_policy(self) -> bytes:
+        """The policy that the heads name, byte for byte."""
+        return self._send(Call("GET", "/v1/view/policy")).body
+
+    def receipt(self, rid: str) -> dict[str, JsonValue]:
+        """A screening receipt of one's own: `receipt`, `head`."""
+        return w.as_object(self._json(w.by_id("/v1/receipts", rid)))
 
     def members(self) -> Iterator[dict[str, JsonValue]]:
         """Every member of the jurisdiction."""
@@ -246,9 +275,15 @@ class AsyncClient:
         """The whole answer for one address or indicator in any spelling."""
         return w.as_object(w.json_of((await self._send(w.screen_address(address, chain=chain, tag=tag))).body))
 
-    async def screen_many(self, items: Sequence[Mapping[str, JsonValue]], *, include: str = "all") -> dict[str, JsonValue]:
-        """The whole answer for up to 10,000 items."""
-        return w.as_object(w.json_of((await self._send(w.screen(items, include=include))).body))
+    async def screen_many(
+        self, items: Sequence[Mapping[str, JsonValue]], *, include: str = "all", receipt: bool = False
+    ) -> dict[str, JsonValue]:
+        """The whole answer for up to 10,000 items; `receipt`: also a signed receipt, of at most 500."""
+        return w.as_object(w.json_of((await self._send(w.screen(items, include=include, receipt=receipt))).body))
+
+    async def view_bucket(self, tier: str, number: int) -> bytes:
+        """A bucket answer as it came (`sdk.screened.open_bucket` checks it)."""
+        return (await self._send(w.view_bucket(tier, number))).body
 
     async def _send(self, call: Call) -> Answer:
         waited = 0.0

@@ -103,11 +103,11 @@ def batches(wires: Iterable[str], *, most: int = BATCH_MAX) -> Iterator[list[str
         yield batch
 
 
-def screen(items: Sequence[Mapping[str, JsonValue]], *, include: str = "all") -> Call:
+def screen(items: Sequence[Mapping[str, JsonValue]], *, include: str = "all", receipt: bool = False) -> Call:
     """Up to 10,000 items {address, chain?, tag?, reference?}."""
     if len(items) > SCREEN_MAX:
         raise TooLarge(f"{len(items)} items in one request: the node takes {SCREEN_MAX}")
-    body = write_json({"items": [dict(item) for item in items], "include": include})
+    body = write_json({"items": [dict(item) for item in items], "include": include, **({"receipt": True} if receipt else {})})
     return Call("POST", "/v1/screen", headers={"Content-Type": "application/json"}, content=body)
 
 
@@ -115,6 +115,11 @@ def screen_address(address: str, *, chain: str | None = None, tag: str | None = 
     """One address or indicator in any spelling."""
     query = {name: value for name, value in (("chain", chain), ("tag", tag)) if value is not None}
     return by_id("/v1/screen", address, query)
+
+
+def view_bucket(tier: str, number: int) -> Call:
+    """One bucket of a view."""
+    return Call("GET", f"/v1/view/{tier}/bucket/{number:04x}")
 
 
 def by_id(route: str, identifier: str, query: Mapping[str, str] | None = None) -> Call:
