@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, literal_column, select, update
 
 from app.storage.session import Session
 from app.storage.sql import Query, insertion_if_absent, one_of, upsertion
@@ -22,8 +22,10 @@ _OF_EVENTS = "events of "
 _MORE = Query(update(watch_counter).where(_C.name == bindparam("which")).values(value=_C.value + bindparam("more")))
 _START = insertion_if_absent(watch_counter)
 _VALUE = Query(select(_C.value).where(_C.name == bindparam("which")))
-_PAGE = Query(select(watch_change).where(_H.seq > bindparam("after")).order_by(_H.seq).limit(bindparam("most")))
-_DROP = Query(delete(watch_change).where(_H.seq <= bindparam("upto")))
+_MOVED = Query(select(watch_change).where(_H.before != literal_column("''")).order_by(_H.seq).limit(bindparam("most")))
+_PAGE = Query(select(watch_change).order_by(_H.seq).limit(bindparam("most")))
+_SAME = Query(select(watch_change).where(one_of(_H.sid, "sids")).order_by(_H.seq))
+_DROP = Query(delete(watch_change).where(one_of(_H.seq, "seqs")))
 _PUT_DUE = insertion_if_absent(watch_due)
 _DUE = Query(
     select(watch_due).where(_D.due_ms <= bindparam("now")).order_by(_D.due_ms, _D.origin, _D.sid, _D.before).limit(bindparam("most"))
@@ -109,12 +111,17 @@ class OutboxShelf:
             await self._session.load(watch_change, [(seq, at_ms, *change) for seq, change in enumerate(changes, first)])
 
     async def changes(self, *, limit: int) -> list[Change]:
-        """The oldest changes."""
-        return [Change(*row) for row in await self._session.rows(_PAGE, after=0, most=limit)]
+        """What to look at next, in order: listings that were there before go first (corrections must not wait for an import).
 
-    async def drop_changes(self, upto: int) -> None:
-        """Forget changes up to this number: their events are written."""
-        await self._session.run(_DROP, upto=upto)
+        Of each statement every change that waits, so that it is looked at once.
+        """
+        rows = await self._session.rows(_MOVED, most=limit) or await self._session.rows(_PAGE, most=limit)
+        sids = {row[3] for row in rows}
+        return [Change(*row) for row in await self._session.rows(_SAME, sids=sids)] if rows else []
+
+    async def drop_changes(self, seqs: Collection[int]) -> None:
+        """Forget changes whose events are written."""
+        await self._session.run(_DROP, seqs=seqs)
 
     async def put_due(self, rows: Iterable[Due]) -> None:
         """Look at listings again at their time."""

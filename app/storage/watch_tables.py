@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, Table
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, Table, text
 
 from app.storage.columns import bytes_column as _bytes
 from app.storage.columns import int_column as _int
@@ -78,6 +78,8 @@ watch_change = Table(
     _key("sid"),
     _key("before"),
     PrimaryKeyConstraint("seq"),
+    Index("ix_watch_change_sid", "sid"),
+    Index("ix_watch_change_moved", "seq", sqlite_where=text("before <> ''"), postgresql_where=text("before <> ''")),
 )
 
 # Statements that look otherwise from a moment on although nobody says anything: expiry, end of the public delay.

@@ -79,6 +79,9 @@ def _who_watches() -> None:
 
 def _what_changed() -> None:
     op.create_table("watch_change", _int("seq"), _int("at_ms"), _key("origin"), _key("sid"), _key("before"), _pk("watch_change", "seq"))
+    op.create_index("ix_watch_change_sid", "watch_change", ["sid"])
+    moved = sa.text("before <> ''")
+    op.create_index("ix_watch_change_moved", "watch_change", ["seq"], sqlite_where=moved, postgresql_where=moved)
     op.create_table(
         "watch_due",
         _int("due_ms"),

@@ -27,6 +27,7 @@ from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import read_document
+from app.services.admit.changes import HELD, note_changes
 from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entries
 from app.services.admit.foreign_page import Page, Written, registry_end, write_page
 from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking, reconsider
@@ -349,15 +350,19 @@ class ForeignGate:
             mirror, head = await self._mirror(tx, origin)
             page = await self._page(tx, mirror, from_relay=False)
             page.keyring, page.is_trial = page.keyring.copy(before=registry_end(page.state)), True
-            keyrings, folded = self._keyrings.beside(page.keyring), set[Key]()
+            keyrings, folded, before = self._keyrings.beside(page.keyring), set[Key](), dict[Key, str]()
             for start in range(first, head.size, REFOLD):
                 events = await tx.statements.events_between(origin, start, min(start + REFOLD, head.size))
                 moving = [event for event in events if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
                 also = {(origin, event.sid) for event in events}
-                folded |= (await refold(tx, moving, keyrings=keyrings, also=also)).states.keys()
+                refolded = await refold(tx, moving, keyrings=keyrings, also=also)
+                folded |= refolded.states.keys()
+                before = {**refolded.before, **before}
                 await tx.registry.refresh(origin, events)
             renamed = await moved_by_members(tx, origin, before=self._faces.get(origin, {}))
-            return _Kept(page, None, head.size, renamed=renamed, also=folded, epoch=await _next_epoch(tx))
+            epoch = await _next_epoch(tx)
+            await note_changes(tx, self._clock(), before=before)
+            return _Kept(page, None, head.size, renamed=renamed, also=folded, epoch=epoch)
 
         async with self._lock:
             done = await self._database.run(work)
@@ -370,7 +375,12 @@ class ForeignGate:
         async def work(tx: Transaction) -> bytes:
             if not await tx.mirrors.set_quarantined(origin, on):
                 raise NotFound(f"{origin} is not followed here: add its node as a peer")
-            return await _next_epoch(tx)
+            head, epoch = await tx.log.head(origin), await _next_epoch(tx)
+            for first in range(0, head.size if head is not None else 0, REFOLD):
+                events = await tx.statements.events_between(origin, first, first + REFOLD)
+                was = State.ACTIVE.value if on else HELD
+                await note_changes(tx, self._clock(), before={(origin, event.sid): was for event in events if event.kind == Kind.LISTING})
+            return epoch
 
         async with self._lock:
             self._epoch = await self._database.run(work)
@@ -382,7 +392,11 @@ class ForeignGate:
         async def work(tx: Transaction) -> tuple[list[int], bytes]:
             waiting = await _waiting(tx, origin, indices)
             await tx.valve.release(origin, waiting)
-            return waiting, await _next_epoch(tx)
+            epoch = await _next_epoch(tx)
+            for at in range(0, len(waiting), REFOLD):
+                events = await tx.statements.events_at(origin, waiting[at : at + REFOLD])
+                await note_changes(tx, self._clock(), before={(origin, event.sid): HELD for event in events if event.kind == Kind.LISTING})
+            return waiting, epoch
 
         async with self._lock:
             released, self._epoch = await self._database.run(work)

@@ -16,6 +16,7 @@ from app.domain.statement import Kind, Stub, understands
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.registry_state import matters
+from app.services.admit.changes import note_changes
 from app.services.admit.foreign_judge import Offered as _Offered
 from app.services.admit.foreign_judge import Opened, covered_items, is_relayed, judge, open_entry
 from app.services.admit.moving import Moved, read_moved
@@ -183,6 +184,7 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
     listings = [_as_folded(one, refolded) for one in (*page.logged, *late) if one.stub.kind == Kind.LISTING]
     dormant = frozenset[int]() if page.is_home else await let_in(tx, page.mirror, listings, now_ms=page.now_ms)
     await tx.registry.refresh(page.origin, events)
+    await note_changes(tx, page.now_ms, fresh=[*page.logged, *late], before=refolded.before)
     moved = await read_moved(tx, refolded.states)
     hidden = dormant if not page.mirror.quarantined else {one.event.index for one in listings}
     plain = [one for one in listings if (page.origin, one.stub.sid) not in refolded.states and one.event.index not in hidden]

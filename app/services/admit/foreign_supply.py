@@ -15,6 +15,7 @@ from app.domain.errors import CordonError, Refused, UnknownKid
 from app.domain.folding import Event, Key
 from app.domain.statement import Kind, Stub, read_stub
 from app.seal.keyrings import Keyrings
+from app.services.admit.changes import note_changes
 from app.services.admit.foreign_judge import Offered, Opened, covered_items, judge, open_entry
 from app.services.admit.foreign_page import NO_ITEMS, Page, first_state
 from app.services.admit.refold import refold
@@ -131,6 +132,7 @@ async def reconsider(tx: Transaction, page: Page, first: int, size: int, keyring
     """
     page.keyring, page.is_trial = page.keyring.copy(before=first), True
     folded: set[Key] = set()
+    before: dict[Key, str] = {}
     for start in range(first, size, CHUNK):
         entries = await tx.log.entries(page.origin, start, min(start + CHUNK, size))
         events = {event.index: event for event in await tx.statements.events_between(page.origin, start, min(start + CHUNK, size))}
@@ -139,8 +141,11 @@ async def reconsider(tx: Transaction, page: Page, first: int, size: int, keyring
         there = await tx.statements.events_between(page.origin, start, min(start + CHUNK, size))
         moving = [event for event in there if event.targets or event.kind == Kind.KEY_REVOKE]
         also = {(page.origin, event.sid) for event in there}
-        folded |= (await refold(tx, moving, keyrings=keyrings.beside(page.keyring), also=also)).states.keys()
+        refolded = await refold(tx, moving, keyrings=keyrings.beside(page.keyring), also=also)
+        folded |= refolded.states.keys()
+        before = {**refolded.before, **before}
         await tx.registry.refresh(page.origin, there)
+    await note_changes(tx, page.now_ms, before=before)
     return folded
 
 

@@ -14,6 +14,7 @@ from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind, Stub
 from app.domain.tiles import Grown
 from app.seal.keyrings import Keyrings
+from app.services.admit.changes import note_changes
 from app.services.admit.moving import Moved, read_moved
 from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
@@ -64,6 +65,7 @@ async def project(tx: Transaction, batch: Batch, *, keyrings: Keyrings, grown: G
     refolded = await refold(tx, moving, keyrings=keyrings, also=early)
     await tx.registry.refresh(batch.origin, [one.event for one in batch.logged])
     await tx.log.swap_head(batch.first, Head(batch.origin, grown.size, grown.root, batch.accepted_ms))
+    await note_changes(tx, batch.accepted_ms, fresh=batch.logged, before=refolded.before)
     moved = await read_moved(tx, refolded.states, erased=refolded.destroyed)
     plain = [one for one in batch.logged if one.stub.kind == Kind.LISTING and (batch.origin, one.stub.sid) not in refolded.states]
     return with_fresh(moved, plain, keyrings)

@@ -10,7 +10,7 @@ retired log up to its end; what lies beyond is carried inert.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.domain.claims import Kind
 from app.domain.folding import Destroyed, Event, Key, OriginState, ShownState, State, fold
@@ -19,6 +19,7 @@ from app.domain.labels import EVERYTHING
 from app.seal.keyrings import Keyrings
 from app.services.admit.rows import INERT
 from app.storage.database import Transaction
+from app.storage.holding import state_here
 from app.storage.mirrors import FORKED, MirrorRow
 
 FORGET_DUE = "forget_due"
@@ -30,11 +31,15 @@ _ALL_THERE_IS = 2**62  # rows stand in storage as far as their log was processed
 
 @dataclass(frozen=True, slots=True)
 class Refolded:
-    """The states that were set anew, by statement. `erasures`: those of them that are erasures in force. `destroyed`: content was."""
+    """The states that were set anew, by statement. `erasures`: those of them that are erasures in force. `destroyed`: content was.
+
+    `before`: what listings among them were until now.
+    """
 
     states: Mapping[Key, ShownState]
     erasures: frozenset[Key] = frozenset()
     destroyed: bool = False
+    before: Mapping[Key, str] = field(default_factory=dict)
 
 
 _NOTHING = Refolded({})
@@ -71,8 +76,14 @@ async def refold(tx: Transaction, moving: Collection[Event], *, keyrings: Keyrin
     vector = await vector_of(tx)
     asked = set(also) | (await touched_by(tx, moving, vector) if moving else set())
     refolded, destroyed = await _fold(tx, asked, vector, keyrings)
+    before = await _listings_before(tx, refolded.states)
     await tx.statements.set_states(refolded.states)
-    return replace(refolded, destroyed=await _destroy(tx, destroyed))
+    return replace(refolded, before=before, destroyed=await _destroy(tx, destroyed))
+
+
+async def _listings_before(tx: Transaction, keys: Collection[Key]) -> dict[Key, str]:
+    stored = [one for key in by_origin(keys) for one in (await tx.statements.locate_all(*key)).values()]
+    return {(one.origin, one.sid): state_here(one.state.state, one.held) for one in stored if one.kind == Kind.LISTING}
 
 
 async def _destroy(tx: Transaction, parts: Iterable[Destroyed]) -> bool:
