@@ -11,6 +11,9 @@ PYTHON ?= python3.11
 PIP := PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip
 PIP_TOOLS_VERSION := 7.6.2
 
+# One worker a core, each with a PostgreSQL server of its own; a file stays with one worker. `make test PARALLEL=` runs them in a row.
+PARALLEL ?= -n auto --maxprocesses=8 --dist=loadfile
+
 export PYTHONUNBUFFERED := 1
 unexport PYTHONHOME PYTHONPATH
 
@@ -29,10 +32,10 @@ federation: $(STAMPS)/runtime  ## three jurisdictions on ports 8101 to 8103 that
 	@exec $(VENV)/bin/cordon demo --federation
 
 test: $(STAMPS)/dev  ## set up what is missing, then the whole suite, on SQLite and PostgreSQL
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(PARALLEL)
 
 quick: $(STAMPS)/dev  ## the part of the suite that needs neither minutes nor PostgreSQL
-	@$(PY) -m pytest -m "not slow and not postgres"
+	@$(PY) -m pytest $(PARALLEL) -m "not slow and not postgres"
 
 faults: $(STAMPS)/dev  ## the faults of tests/faults in their long forms too (some minutes)
 	@$(PY) -m pytest tests/faults -m "long or not long"
