@@ -33,6 +33,7 @@ from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.attest import Attestation
+from app.services.admit.quorum import read_policy
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
@@ -225,6 +226,7 @@ def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wir
                 worker=f"{os.getpid()}-{time.monotonic_ns():x}",
                 shares_database=settings.workers > 1,
             ),
+            witness_policy=read_policy(settings.witness_policy_file),
             by_hand=wires.by_hand,
         )
     )

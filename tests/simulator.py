@@ -217,6 +217,17 @@ class World:
         await self.start(code, name=name)
         return kept
 
+    async def put_back(self, code: str, kept: Path, *, anchor: bool = True) -> SimNode:
+        """Stop a node, put an older copy of its database in place (`anchor`: and of the anchor beside it) and start it."""
+        await self.stop(code)
+        data_dir = self.towns[code].data_dir
+        for path in data_dir.glob("cordon.sqlite3*"):
+            path.unlink()
+        shutil.copyfile(kept / "cordon.sqlite3", data_dir / "cordon.sqlite3")
+        if anchor:
+            shutil.copyfile(kept / "anchor", data_dir / "anchor")
+        return await self.start(code)
+
     async def clone(self, code: str, kept: Path, name: str) -> SimNode:
         """A second node with the same keys that went another way from `kept` on: the log will sign two histories."""
         return await self.start(code, name=name, data_dir=kept)

@@ -172,14 +172,15 @@ def _lock(data_dir: Path) -> list[Finding]:
 
 
 def _peers(data_dir: Path) -> list[Finding]:
-    from app.cli.peer_checks import Remark, look_at_peers
+    from app.cli.peer_checks import Remark, look_at_peers, look_at_witnesses
     from app.cli.relations import Relations, with_relations
 
-    async def work(own: Relations) -> tuple[bool, list[tuple[str, Remark]]]:
-        return own.settings.federation, await look_at_peers(own)
+    async def work(own: Relations) -> tuple[bool, list[tuple[str, Remark]], Remark | None]:
+        return own.settings.federation, await look_at_peers(own), await look_at_witnesses(own)
 
-    federation, remarks = with_relations(data_dir, work)
+    federation, remarks, witnessed = with_relations(data_dir, work)
     found = [Finding(f"peer {node}", one.level, one.detail) for node, one in remarks]
+    found += [Finding("witnesses", witnessed.level, witnessed.detail)] if federation and witnessed is not None else []
     if not federation:
         said = "off: nobody is followed" + (", though peers are pinned" if found else "")
         return [Finding("federation", "note" if found else "ok", said), *found]

@@ -20,6 +20,7 @@ from app.sdk.chain import fetch_chain, latest_version
 from app.sdk.mirror import Diverged, MirrorTree
 from app.seal.notes import read_checkpoint, read_vkeys
 from app.seal.roots import read_document
+from app.services.admit.quorum import read_policy, standing, witnesses
 from app.storage.database import Transaction
 from app.storage.mirrors import FORKED, RETIRED, MirrorRow
 
@@ -259,3 +260,22 @@ async def _erasures(own: Relations, peer: PeerRow) -> list[Remark]:
             "fault", f"{len(overdue)} erasures are not acknowledged after 72 h (first: {overdue[0]}): call the peer, it is bound to erase"
         )
     ]
+
+
+async def look_at_witnesses(own: Relations) -> Remark | None:
+    """Whether the newest checkpoint of our own log has the witnesses that the policy asks for; None before the first signature."""
+    policy = read_policy(own.settings.witness_policy_file)
+    async with own.database.reading() as tx:
+        head = await tx.log.head(own.node.origin)
+        rows = [await tx.registry.latest_root(peer.jurisdiction) for peer in await tx.peers.all()]
+        documents = [read_document(row.document).document for row in rows if row is not None]
+        keys = [one.key for one in witnesses(documents, policy).values()]
+        if head is None or not head.note:
+            return None
+        seen = await standing(tx, own.node.origin, head.note_size, keys, policy)
+    by = ", ".join(seen.names) or "nobody yet"
+    if seen.reached:
+        return Remark("ok", f"the checkpoint of {seen.size} entries is witnessed by {by}: enough for the policy")
+    return Remark(
+        "note", f"the checkpoint of {seen.size} entries is witnessed by {by}: not enough for the policy yet; nothing waits for it"
+    )

@@ -15,6 +15,7 @@ from app.domain.errors import CordonError, InvalidProof, Refused
 from app.domain.fork import ForkEvidence
 from app.domain.registry import node_of_origin
 from app.domain.statement import ohash_of
+from app.domain.witness_policy import WitnessPolicy
 from app.index.heads import HeadBoard
 from app.index.sources import Source, SourceBoard
 from app.sdk.peer import PeerClient
@@ -58,6 +59,7 @@ class Parts:
     connect: Callable[[PeerRow], PeerClient]
     close: Callable[[], Awaitable[None]]
     rules: FollowRules
+    witness_policy: WitnessPolicy | None = None
     by_hand: bool = False
     """Nothing runs by itself: `step` is one round of everything (for a simulation)."""
 
@@ -94,6 +96,7 @@ class Federation:
             vias=lambda: [follower.via for follower in self.followers.values()],
             broadcast=self._broadcast,
             on_forked=self._on_forked,
+            policy=parts.witness_policy,
         )
         self.recovery = Recovery(
             parts.own_log,

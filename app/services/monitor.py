@@ -32,6 +32,7 @@ from app.domain.merkle import EMPTY_ROOT, verify_consistency
 from app.domain.note import parse_note
 from app.domain.statement import Kind, ohash_of
 from app.domain.tiles import tile_path
+from app.domain.witness_policy import WitnessPolicy
 from app.sdk.via import Via, common_prefix
 from app.seal.disclosure import build_statement
 from app.seal.jws import SigningKey
@@ -40,6 +41,7 @@ from app.seal.notes import NoteKey, Verifier, cosign, read_checkpoint, read_vkey
 from app.seal.roots import RootDocument
 from app.services.admit import Gate, OwnLog, Result
 from app.services.admit.foreign import ForeignGate
+from app.services.admit.quorum import Standing, standing, witnesses
 from app.storage.database import Database, Transaction
 from app.storage.evidence import EvidenceRow
 from app.storage.witnesses import CosignatureRow
@@ -77,6 +79,7 @@ class Monitor:
         vias: Callable[[], Sequence[Via]],
         broadcast: Callable[[str], None],
         on_forked: Callable[[str], Awaitable[None]],
+        policy: WitnessPolicy | None = None,
     ) -> None:
         self._database = database
         self._keyrings = keyrings
@@ -88,6 +91,7 @@ class Monitor:
         self._vias = vias
         self._broadcast = broadcast
         self._on_forked = on_forked
+        self._policy = policy
 
     # --- our own log as others see it ----------------------------------------------------------------------------------
 
@@ -113,12 +117,12 @@ class Monitor:
 
     async def _keep_cosignatures(self, checkpoint: Checkpoint, note: str) -> None:
         """Lines of witnesses of other jurisdictions under our checkpoint: receipts can be upgraded with them."""
-        witnesses = {one.key.name: one for document in self._documents() if document.witness for one in read_vkeys([document.witness[0]])}
+        known = witnesses(self._documents(), self._policy)
         text, _, lines = note.partition("\n\n")
         found = []
         for line in lines.splitlines(keepends=True):
             name = line.removeprefix("— ").split(" ", 1)[0]
-            verifier = witnesses.get(name)
+            verifier = known.get(name)
             time_s = _cosigned_at(text + "\n", line, verifier) if verifier is not None else None
             if time_s is not None:
                 found.append((name, line, time_s))
@@ -145,6 +149,12 @@ class Monitor:
             except (InvalidProof, Malformed) as error:
                 log.warning("%s shows a checkpoint of our log that we did not sign: %s", via.node, error.detail)
         return answered
+
+    async def standing(self) -> Standing:
+        """Who has seen our newest checkpoint, and whether the policy is content with it."""
+        keys = [one.key for one in witnesses(self._documents(), self._policy).values()]
+        async with self._database.reading() as tx:
+            return await standing(tx, self._own_log.origin, self._own_log.signed_size, keys, self._policy)
 
     # --- forks ---------------------------------------------------------------------------------------------------------
 

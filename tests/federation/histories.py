@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.domain.errors import Betrayed, CordonError
@@ -28,7 +29,7 @@ KINDS = (
     ["listing"] * 10 + ["supersede"] * 4 + ["renew"] * 3 + ["retract"] * 4 + ["erase"] * 3 + ["dispute"] * 4 + ["endorse"] * 3
     + ["approve"] * 2 + ["reaffirm"] * 3 + ["key-revoke"] + ["policy", "group", "group", "group", "request"]
 )  # fmt: skip
-STEPS = ["say"] * 22 + ["look"] * 9 + ["cut"] * 3 + ["heal", "wait", "wait", "wait_long", "restart"]
+STEPS = ["say"] * 22 + ["look"] * 9 + ["cut"] * 3 + ["heal", "wait", "wait", "wait_long", "restart", "keep", "restore"]
 HEALING_S = 61
 
 
@@ -56,6 +57,8 @@ class History:
     """Group -> the nodes that it named no longer at some time: they do not come back (see `_group`)."""
     forked: set[str] = field(default_factory=set)
     steps: list[str] = field(default_factory=list)
+    kept: dict[str, tuple[Path, int]] = field(default_factory=dict)
+    """Of some nodes a backup, and how many entries of their own log are in it."""
 
     @property
     def codes(self) -> list[str]:
@@ -84,6 +87,57 @@ class History:
                 self.world.clock.advance(s=self.random.choice((400, 4_000)))
             case "restart":
                 await self.world.restart(code)
+            case "keep":
+                self.kept[code] = (await self.world.keep(code), self.world[code].node.own_log.size)
+            case "restore":
+                await self.restore(code)
+
+    async def restore(self, code: str) -> None:
+        """Put the backup back, if the others hold all that came after it: then it must come back and the node sign again."""
+        kept, first = self.kept.get(code, (None, 0))
+        self.world.net.heal()
+        for other in self.codes:
+            if other != code:
+                await self.world[other].look()
+        if kept is None or not await self._is_held_abroad(code, first):
+            return
+        self.steps.append(f"  back to {first} entries")
+        node = await self.world.put_back(code, kept, anchor=self.random.random() < 0.5)
+        assert node.node.gate.frozen is None, node.node.gate.frozen
+
+    async def _is_held_abroad(self, code: str, first: int) -> bool:
+        origin, end, held = self.world.origin(code), self.world[code].node.own_log.size, set[int]()
+        for other in self.codes:
+            if other != code:
+                async with self.world[other].node.database.reading() as tx:
+                    held |= {entry.index for entry in await tx.log.entries(origin, first, end)}
+        return held >= set(range(first, end))
+
+    async def fork(self) -> None:
+        """One log signs two histories, shown to different nodes; everybody comes to know. The node stops, its log is judged by folds alone."""
+        code = self.random.choice(self.codes)
+        self.steps.append(f"fork {code}")
+        await self.settle()
+        before = self.world[code].node.own_log.size
+        clone = await self.world.clone(code, await self.world.keep(code), f"{code}2")
+        others = [one for one in self.codes if one != code]
+        for deceived in self.random.sample(others, self.random.randint(1, len(others) - 1)):
+            self.world.net.detours[deceived, code] = f"{code}2"
+        while min(one.node.own_log.size for one in (clone, self.world[code])) == before:
+            await self.say(clone)
+            await self.say(self.world[code])
+        for _ in range(2):
+            for other in self.random.sample(others, len(others)):
+                await self.world[other].look()
+        await self.world.stop(f"{code}2")
+        self.world.net.detours.clear()
+        self.forked.add(code)
+        await self.settle()
+        for other in others:
+            async with self.world[other].node.database.reading() as tx:
+                mirror = await tx.mirrors.get(self.world.origin(code))
+            assert mirror is not None
+            assert (mirror.state, mirror.common) == ("forked", before), (other, mirror)
 
     async def say(self, node: SimNode) -> None:
         """A few statements at once; what the gate refuses was not said."""
@@ -227,7 +281,7 @@ class History:
             for node in self.world.nodes.values():
                 await node.node.gate.heartbeat()
             errors = await self.world.settle()
-            assert not errors, [error.detail for error in errors]
+            assert self.forked or not errors, [error.detail for error in errors]
 
 
 # --- laws ----------------------------------------------------------------------------------------------------------------

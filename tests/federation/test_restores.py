@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,9 @@ from app.domain.errors import CordonError, FellBehind, RolledBack
 from tests.checks import check_log, check_states
 from tests.factories import sid_in, submit, wallet, wallet_id, words
 from tests.mirrors import check_fold, check_index
-from tests.simulator import SimNode, World
+from tests.simulator import World
 
 pytestmark = pytest.mark.slow
-
-
-async def put_back(world: World, code: str, kept: Path, *, anchor: bool = True) -> SimNode:
-    """Stop a node, put an older copy of its database in place (`anchor`: and of everything else) and start it."""
-    await world.stop(code)
-    data_dir = world.towns[code].data_dir
-    for path in data_dir.glob("cordon.sqlite3*"):
-        path.unlink()
-    shutil.copyfile(kept / "cordon.sqlite3", data_dir / "cordon.sqlite3")
-    if anchor:
-        shutil.copyfile(kept / "anchor", data_dir / "anchor")
-    return await world.start(code)
 
 
 @pytest.mark.parametrize("anchor", [False, True], ids=["database alone", "with the anchor"])
@@ -49,7 +36,7 @@ async def test_an_older_backup_heals_from_the_peers(anchor: bool, tmp_path: Path
         await xa.say(xa.signer("xa.zoll#1").listing(wallet(4)))
         await world.settle()
         size, before = xa.node.own_log.size, await xa.states("xa")
-        xa = await put_back(world, "xa", kept, anchor=anchor)
+        xa = await world.put_back("xa", kept, anchor=anchor)
         assert xa.node.gate.frozen is None
         assert xa.node.own_log.size == size
         assert await xa.states("xa") == before
@@ -78,7 +65,7 @@ async def test_what_nobody_else_may_hold_cannot_come_back(tmp_path: Path) -> Non
         await world["xa"].say(secret, world["xa"].signer("xa.bka#1").listing(wallet(2)))
         place = world["xa"].node.own_log.size - 2
         await world.settle()
-        xa = await put_back(world, "xa", kept)
+        xa = await world.put_back("xa", kept)
         assert isinstance(xa.node.gate.frozen, FellBehind)
         assert f"entries {place} of" in xa.node.gate.frozen.detail
         assert words(await submit(xa.node, xa.signer("xa.bka#1").listing(wallet(3)))) == ["log_frozen"]
@@ -95,7 +82,7 @@ async def test_a_restored_node_waits_until_a_peer_answers(tmp_path: Path) -> Non
         await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(1)))
         await world.settle()
         world.net.cut("xa", "xb")
-        xa = await put_back(world, "xa", kept, anchor=False)
+        xa = await world.put_back("xa", kept, anchor=False)
         assert isinstance(xa.node.gate.frozen, FellBehind)
         world.net.heal()
         await xa.look()
@@ -112,7 +99,7 @@ async def test_another_history_is_never_signed_over(tmp_path: Path) -> None:
         await world["xa"].say(world["xa"].signer("xa.bka#1").listing(wallet(1)))
         await world.settle()
         world.net.cut("xa", "xb")
-        xa = await put_back(world, "xa", kept)
+        xa = await world.put_back("xa", kept)
         await xa.say(xa.signer("xa.bka#1").listing(wallet(2)))
         world.net.heal()
         errors = [error for _ in range(2) for error in await xa.look()]
@@ -137,7 +124,7 @@ async def test_erased_data_is_gone_before_the_restored_node_answers(tmp_path: Pa
         kept = await world.keep("xa")
         await world["xa"].say(bka.erase(sid_in(listing), parts=["core", "ctx"]))
         await world.settle()
-        xa = await put_back(world, "xa", kept)
+        xa = await world.put_back("xa", kept)
         for node in (xa, world["xb"]):
             assert node.node.index.find(wallet_id(1)) == (), node.code
             async with node.node.database.reading() as tx:
