@@ -9,6 +9,7 @@ A seed that fails is printed with its steps and replays alone:
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from os import environ
 from pathlib import Path
@@ -62,3 +63,6 @@ async def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_p
             print(f"{seed} histories held")  # noqa: T201
             break
         await live(tmp_path / str(seed), seed)
+        shutil.rmtree(tmp_path / str(seed))
+        if SEEDS:
+            print(f"history {seed} held", flush=True)  # noqa: T201
