@@ -32,8 +32,8 @@ from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument, read_document
 from app.services.admit import Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
-from app.services.attest import Attestation
 from app.services.admit.quorum import read_policy
+from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
@@ -54,6 +54,7 @@ from app.services.follow import PATIENCE_S, WITHHELD_AFTER_S, FollowRules
 from app.services.guard import Guards
 from app.services.monitor import NodeVoice
 from app.services.node import Identity, Node
+from app.services.notify import Notify
 from app.services.peer_tokens import PeerTokens
 from app.services.publish import Publisher
 from app.services.recognise import Recognition
@@ -123,6 +124,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     moment = Moments(settings, keyring, guards=guards, sources=sources, clock=clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
+    recognition = Recognition(database, keyring, node_id=identity.node_id, clock=clock)
     return Node(
         identity=identity,
         documents=documents,
@@ -136,9 +138,16 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         bulk=Bulk(listed, is_current=lambda: True),
         publisher=Publisher(database, identity.origin),
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
-        recognition=Recognition(database, keyring, node_id=identity.node_id, clock=clock),
+        recognition=recognition,
         guards=guards,
         attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),
+        notify=Notify(
+            database,
+            moment=moment,
+            reader_of=recognition.watcher,
+            worker=f"{os.getpid()}-{time.monotonic_ns():x}",
+            shares_database=shares_database,
+        ),
         views=_views(settings, written, ViewParts(database, index, own_log, moment, guards)),
         access_log=access_log,
         moment=moment,

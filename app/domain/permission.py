@@ -57,6 +57,11 @@ class Caller:
     addresses_per_day: int | None = None
     is_test: bool = False
 
+    @property
+    def owner(self) -> str:
+        """Under whose name watchlists, events and what was told are kept: the keys of one member that see the same share them."""
+        return f"{self.member or self.actor}/{self.tier}{'/test' if self.is_test else ''}"
+
 
 PUBLIC_CALLER = Caller(CallerClass.PUBLIC, PUBLIC)
 

@@ -50,7 +50,8 @@ EMBARGO = "embargo"
 """The state before of a listing that the public may see from now on; for everybody else nothing has changed."""
 
 _LISTED = frozenset({Word.ACTIVE, Word.DISPUTED})
-_STANDS = _LISTED | {Word.SUSPENDED}
+STANDING = _LISTED | {Word.SUSPENDED}
+"""Words of a listing that has not ended."""
 _RANK = {word: rank for rank, word in enumerate(Word)}
 _WORDS = {
     "active": Word.ACTIVE,
@@ -97,8 +98,8 @@ def step(known: Word | None, now: Word) -> EventType | None:
         return EventType.ADDED if now in _LISTED else None
     if known == now:
         return None
-    if now not in _STANDS:
-        return _ENDS[now] if known in _STANDS else None
+    if now not in STANDING:
+        return _ENDS[now] if known in STANDING else None
     if now is Word.SUSPENDED:
         return EventType.SUSPENDED if known in _LISTED else None
     if now is Word.DISPUTED and known is Word.ACTIVE:

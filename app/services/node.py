@@ -20,6 +20,7 @@ from app.services.bulk import Bulk
 from app.services.consult import Consultation
 from app.services.federation import Federation
 from app.services.guard import Guards
+from app.services.notify import Notify
 from app.services.publish import Publisher
 from app.services.recognise import Recognition
 from app.services.screen import Screening
@@ -32,6 +33,7 @@ HEARTBEAT_S = 30.0
 BRAKE = "frozen"  # the value that `cordon freeze` sets
 BRAKE_S = 1.0
 FOLLOW_S = 0.05
+WATCH_S = 0.05
 REHASH_PAGE = 4_096
 REHASH_EVERY_S = 24 * 3_600.0
 HELD_FOR_MS = 14 * 86_400_000
@@ -69,6 +71,7 @@ class Node:
     guards: Guards
     views: Views
     attestation: Attestation
+    notify: Notify
     access_log: AccessLog
     moment: Callable[[], Moment]
     clock: Callable[[], int]
@@ -97,6 +100,8 @@ class Node:
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)
         self._every(3_600.0, self._drop_old_held)
+        self._every(WATCH_S, self._watch, at_once=True)
+        self._every(3_600.0, self.notify.upkeep)
         if self.shares_database:
             self._every(FOLLOW_S, self._follow_database)
 
@@ -173,6 +178,11 @@ class Node:
                 await tx.meta.set(FORGET_DUE, b"1")  # the next heartbeat makes the bytes leave the files
         for one in old:
             log.warning("dropped a held statement of %s after 14 days without approval: %s", one.issuer, one.sid)
+
+    async def _watch(self) -> None:
+        """What moved becomes events, whichever worker has logged it."""
+        await self.notify.seed()
+        await self.notify.tick()
 
     async def _follow_database(self) -> None:
         """Another worker may have logged: move the index and the registry."""

@@ -64,6 +64,16 @@ class Recognition:
         """After a key was ended here: it is dead at once."""
         self._remembered.clear()
 
+    async def watcher(self, owner: str) -> Reader | None:
+        """The reader behind `Caller.owner`, by a key of his that may watch and opens something now; None if there is none."""
+        member, _, tier = owner.partition("/")
+        for client in await self._database.quick.clients.list(member) if member else ():
+            if client.is_valid(self._clock()) and "watch" in client.scopes and client.environment == "live":
+                caller = self._caller(client)
+                if caller.tier == tier:
+                    return caller.reader
+        return None
+
     def _caller(self, client: Client) -> Caller:
         caller_class = CallerClass(client.client_class)
         tier = client.tier if self._licence_holds(client.member, caller_class) else "clear"

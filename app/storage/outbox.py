@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, literal_column, select, update
+from sqlalchemy import bindparam, delete, func, literal_column, select, update
 
 from app.storage.session import Session
 from app.storage.sql import Query, insertion_if_absent, one_of, upsertion
-from app.storage.watch_tables import watch_change, watch_counter, watch_due, watch_event, watch_sent
+from app.storage.watch_tables import correction_ack, watch_change, watch_counter, watch_due, watch_event, watch_sent
 
 _H, _D, _E, _S, _C = watch_change.c, watch_due.c, watch_event.c, watch_sent.c, watch_counter.c
 _CHANGES = "changes"
@@ -41,6 +41,12 @@ _URGENT = Query(_AFTER.where(_E.urgent == 1, _E.seq > bindparam("after")).order_
 _SOME = Query(_AFTER.where(one_of(_E.seq, "seqs")).order_by(_E.seq))
 _SENT = Query(select(watch_sent).where(one_of(_S.sid, "sids")))
 _PUT_SENT = upsertion(watch_sent)
+_OVERDUE = Query(
+    select(_E.owner, func.count())
+    .select_from(watch_event.outerjoin(correction_ack, correction_ack.c.owner == _E.owner))
+    .where(_E.urgent == 1, _E.at_ms < bindparam("before"), _E.seq > func.coalesce(correction_ack.c.seq, 0))
+    .group_by(_E.owner)
+)
 _FORGET = Query(delete(watch_event).where(_E.at_ms < bindparam("before")))
 
 
@@ -110,6 +116,10 @@ class OutboxShelf:
             first = await self._take(_CHANGES, len(changes))
             await self._session.load(watch_change, [(seq, at_ms, *change) for seq, change in enumerate(changes, first)])
 
+    async def has_work(self, now_ms: int) -> bool:
+        """Whether anything moved or is due."""
+        return bool(await self._session.rows(_PAGE, most=1) or await self._session.rows(_DUE, now=now_ms, most=1))
+
     async def changes(self, *, limit: int) -> list[Change]:
         """What to look at next, in order: listings that were there before go first (corrections must not wait for an import).
 
@@ -161,6 +171,10 @@ class OutboxShelf:
     async def forget_events(self, before_ms: int) -> int:
         """Drop events older than a moment; how many."""
         return await self._session.run(_FORGET, before=before_ms)
+
+    async def unacknowledged(self, before_ms: int) -> dict[str, int]:
+        """Who has not acknowledged corrections older than a moment, and how many."""
+        return {owner: int(count) for owner, count in await self._session.rows(_OVERDUE, before=before_ms)}
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
