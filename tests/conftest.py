@@ -51,7 +51,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """An open database of the newest schema without rows, on each engine."""
-    opened = Database(database_url)
+    opened = Database(database_url, wait_s=60.0)  # a busy machine is no fault of the code
     yield opened
     await opened.close()
 

@@ -23,6 +23,8 @@ async def test_a_copy_made_while_the_node_writes_is_whole(sqlite_migrated_url: s
     target.parent.mkdir()
     stop = False
 
+    begun = asyncio.Event()
+
     async def write() -> int:
         count = 0
         while not stop:
@@ -30,10 +32,11 @@ async def test_a_copy_made_while_the_node_writes_is_whole(sqlite_migrated_url: s
             async with database.transaction() as tx:
                 await put(tx, [row(one)], [wallet(one)])
             count += 1
+            begun.set()
         return count
 
     writer = asyncio.create_task(write())
-    await asyncio.sleep(0.1)
+    await begun.wait()
     await asyncio.to_thread(backup, sqlite_migrated_url, target)
     stop = True
     written = await writer
