@@ -119,6 +119,8 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
 def _config(app: FastAPI | str, settings: Settings) -> Config:
     import uvicorn
 
+    from app.api.patience import PatientProtocol
+
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
@@ -126,7 +128,7 @@ def _config(app: FastAPI | str, settings: Settings) -> Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         log_config=None,  # our own, JSON: `configure_logs`
         log_level=settings.log_level,
         access_log=False,

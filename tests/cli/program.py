@@ -85,13 +85,16 @@ class RunningNode:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, *words: object) -> Iterator[RunningNode]:
-    """Serve a data directory on a free port until the block ends; `words` replace `serve`."""
+def running(data_dir: Path, *words: object, **more: str) -> Iterator[RunningNode]:
+    """Serve a data directory on a free port until the block ends; `words` replace `serve`, `more` are settings."""
     port = free_port()
     log = data_dir.with_name(data_dir.name + ".log")
     with log.open("wb") as out:
         child = subprocess.Popen(
-            command(*(words or ("serve",)), "--port", port, "--data-dir", data_dir), env=environment(), stdout=out, stderr=subprocess.STDOUT
+            command(*(words or ("serve",)), "--port", port, "--data-dir", data_dir),
+            env=environment(**more),
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
     try:
         _wait(port, child, log)

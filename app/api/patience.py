@@ -1,0 +1,142 @@
+"""How long a connection may keep the node waiting: one protocol class for the server, with ends for heads, bodies and answers that drip.
+
+uvicorn itself ends only connections that are idle between two requests; a client that sends a byte a second would be waited for without
+end. Nothing here costs a request that comes in one piece: clocks are set only for what is left unfinished (trust-and-ops S-08).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from asyncio import TimerHandle
+from functools import cache
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_S = 10.0
+"""From the first byte of a request (or from connecting) to the end of its header."""
+HEAD_BYTES = 64 * 1024
+"""What a head may hold before its end is seen; the edge takes a quarter of it. Nothing below counts."""
+LOOK_S = 10.0
+"""Between two looks at a body that is on its way."""
+LEAST_RATE = 512
+"""Bytes a second that a body has to bring between two looks."""
+ANSWER_S = 60.0
+"""For the caller to make room in a full buffer of ours, which holds some 64 KiB."""
+RESERVED_FILES = 256
+"""File descriptors that connections never take: databases, logs, peers."""
+LEAST_CONNECTIONS = 64
+
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n"
+
+
+@cache
+def most_connections() -> int:
+    """How many connections there may be: what the limit of open files leaves."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - RESERVED_FILES, LEAST_CONNECTIONS)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with an end to patience."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_head_open = False
+        self._is_body_open = False
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._late: TimerHandle | None = None
+        self._stuck: TimerHandle | None = None
+
+    # --- what comes in -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """One more, unless there are too many already."""
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.abort()
+            return
+        self._late = self.loop.call_later(HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._forget_late()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; whatever is unfinished then has a clock."""
+        self._is_head_open = not self._is_body_open
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._is_head_open else 0
+        if self._head_bytes > HEAD_BYTES:
+            self._give_up()
+        if self._late is not None or self.transport.is_closing():
+            return
+        if self._is_body_open:
+            self._body_bytes = 0
+            self._late = self.loop.call_later(LOOK_S, self._look)
+        elif self._is_head_open:
+            self._late = self.loop.call_later(HEAD_S, self._give_up)
+
+    def on_message_begin(self) -> None:
+        """A request begins, perhaps behind another one in the same bytes."""
+        self._is_head_open = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._is_head_open, self._is_body_open = False, True
+        self._forget_late()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._is_body_open = False
+        self._forget_late()
+        super().on_message_complete()
+
+    def _forget_late(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _look(self) -> None:
+        """Wait on for a body that comes on, or that we ourselves have stopped or not yet asked for."""
+        is_ours = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if not is_ours and self._body_bytes < LEAST_RATE * LOOK_S:
+            self._give_up()
+            return
+        self._body_bytes = 0
+        self._late = self.loop.call_later(LOOK_S, self._look)
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self.transport.is_closing():
+            return
+        if self._is_head_open and (self.cycle is None or self.cycle.response_complete):
+            self.transport.write(_TOO_LATE)
+        self.transport.close()
+
+    # --- what goes out -----------------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The caller does not take what he is sent."""
+        super().pause_writing()
+        if self._stuck is None:
+            self._stuck = self.loop.call_later(ANSWER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """He does again."""
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        super().resume_writing()

@@ -1,0 +1,178 @@
+"""How long a connection may keep the node waiting, with the waits cut short: real sockets, the server's own protocol, a small application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app.api import patience
+from app.api.patience import PatientProtocol, most_connections
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+MUCH = 32 * 1024 * 1024
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Says how long the body was; `/deaf` answers without reading it, `/much` with more than a socket holds."""
+    size, more = 0, scope["path"] != "/deaf"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        more = message["more_body"]
+    text = bytes(MUCH) if scope["path"] == "/much" else str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
+    for start in range(0, len(text), 65_536):
+        await send({"type": "http.response.body", "body": text[start : start + 65_536], "more_body": start + 65_536 < len(text)})
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    """The port of a server in this process."""
+    config = uvicorn.Config(application, host="127.0.0.1", port=0, http=PatientProtocol, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.force_exit = True
+        await server.shutdown()
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(patience, "HEAD_S", 0.5)
+    monkeypatch.setattr(patience, "LOOK_S", 0.5)
+    monkeypatch.setattr(patience, "ANSWER_S", 0.5)
+    async with serving() as port:
+        yield port
+
+
+async def dripping(port: int, first: bytes, drop: bytes, *, pause_s: float = 0.05) -> tuple[bytes, float]:
+    """Send `first` and then drops until the server hangs up: what it said, and after how long."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = time.monotonic()
+    writer.write(first)
+    heard = bytearray()
+    hearing = asyncio.create_task(_hear(reader, heard))
+    while not hearing.done() and time.monotonic() - began < 10:
+        if drop:
+            writer.write(drop)
+        await asyncio.sleep(pause_s)
+    taken = time.monotonic() - began
+    hearing.cancel()
+    writer.transport.abort()
+    return bytes(heard), taken
+
+
+async def _hear(reader: asyncio.StreamReader, heard: bytearray) -> None:
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            heard += piece
+
+
+@pytest.mark.parametrize(
+    ("first", "drop", "said"),
+    [
+        (b"", b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ", b"a", b"HTTP/1.1 408 "),
+        (b"G", b"", b"HTTP/1.1 408 "),
+        (b"", b"\r\n", b"HTTP/1.1 408 "),
+        (GET, b"\r\n", b"HTTP/1.1 200 "),
+        (GET + b"GET / HT", b"", b"HTTP/1.1 200 "),
+        (POST % (b"", 9), b"", b""),
+        (POST % (b"", 1000), b"a", b""),
+        (POST % (b"deaf", 1000), b"a", b"HTTP/1.1 200 "),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", b""),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ", b"a", b""),
+    ],
+    ids=["nothing", "half a head", "a letter", "empty lines", "empty lines behind", "half a head behind", "no body", "a body in drops",
+         "a body that nobody reads", "chunks in drops", "a trailer in drops"],
+)  # fmt: skip
+async def test_what_drips_is_left(port: int, first: bytes, drop: bytes, said: bytes):
+    """Each byte comes in time, the whole does not: the connection is closed soon after the deadline, with 408 where it can be told in time."""
+    heard, seconds = await dripping(port, first, drop)
+    assert heard.startswith(said)
+    assert bool(heard) == bool(said)
+    assert 0.4 < seconds < 5
+
+
+async def test_a_head_without_end_is_left_at_its_size(port: int):
+    """64 KiB and what stood in the last piece: nothing is collected for the whole deadline."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+    began = time.monotonic()
+    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began < 0.45
+    writer.close()
+
+
+@pytest.mark.slow
+async def test_a_slow_but_steady_body_is_waited_for(port: int):
+    """Five times as long as between two looks, with a little more than has to come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(POST % (b"", 25 * 100))
+    for _ in range(25):
+        writer.write(b"a" * 100)
+        await asyncio.sleep(0.1)
+    assert (await asyncio.wait_for(reader.readuntil(b"2500"), 5)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+@pytest.mark.slow
+async def test_an_idle_connection_is_kept(port: int):
+    """Between two whole requests it is the time for idle connections that counts, not the one for heads; pipelined ones are answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(GET + GET)
+        for _ in range(2):
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n0"), 5)).startswith(b"HTTP/1.1 200 ")
+        await asyncio.sleep(0.7)
+    writer.close()
+
+
+@pytest.mark.slow
+async def test_who_does_not_read_is_left(port: int):
+    """An answer that stays in our buffer for the whole deadline is given up; one that is read slowly arrives."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
+    writer.write(GET.replace(b"/ ", b"/much ", 1))
+    await asyncio.sleep(2.5)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(MUCH), 10)
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
+    writer.write(GET.replace(b"/ ", b"/much ", 1))
+    size = 0
+    while size < MUCH:
+        piece = await asyncio.wait_for(reader.read(4 * 1024 * 1024), 5)
+        assert piece
+        size += len(piece)
+        await asyncio.sleep(0.002)
+    writer.close()
+
+
+async def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.MonkeyPatch):
+    """One too many is closed at once, so that files are left for the database; when one has gone, the next is welcome."""
+    assert most_connections() > 0
+    monkeypatch.setattr(patience, "HEAD_S", 30)
+    monkeypatch.setattr(patience, "most_connections", lambda: 3)
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    assert (await dripping(port, GET, b""))[0] == b""
+    held.pop()[1].close()
+    await asyncio.sleep(0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)) == b"HTTP/1.1 200 OK\r\n"
+    for _, open_one in [*held, (reader, writer)]:
+        open_one.close()
