@@ -57,6 +57,7 @@ from app.services.node import Identity, Node
 from app.services.notify import Notify
 from app.services.peer_tokens import PeerTokens
 from app.services.publish import Publisher
+from app.services.recall import Recall
 from app.services.recognise import Recognition
 from app.services.screen import Screening
 from app.services.trust import Trust
@@ -138,6 +139,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         bulk=Bulk(listed, is_current=lambda: True),
         publisher=Publisher(database, identity.origin),
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
+        recall=Recall(database, index, find=screening.find, moment=moment),
         recognition=recognition,
         guards=guards,
         attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),

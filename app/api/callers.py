@@ -156,6 +156,9 @@ class Visit:
 class Asks:
     """The dependency of a route that does `action` and gives one of `gives`."""
 
+    schemes: tuple[str, ...] = ("apiKey",)
+    """How a key may be sent, by name of the security scheme."""
+
     def __init__(self, action: Action, *gives: str, counted: bool = True) -> None:
         self.action = action
         self._gives = gives or (JSON,)
@@ -169,10 +172,14 @@ class Asks:
         if self._counted:
             api.spend(passage, who, policy_of(api, caller))
         permit(caller, self.action)
-        check_query(request)
+        self.check_query(request)
         check_accept(passage.headers.get(b"accept"), self._gives)
         purpose, case = purpose_of(passage, caller, self.action)
         return Visit(request, api, passage, caller, who, purpose, case)
+
+    def check_query(self, request: Request) -> None:
+        """Schema or BadRequest for parameters that have no meaning here."""
+        check_query(request)
 
 
 async def recognise(api: Api, passage: Passage) -> Caller:

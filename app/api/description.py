@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic.json_schema import models_json_schema
 
 from app.api import schemas
@@ -24,6 +24,7 @@ SUMMARY = "Signed statements about scam wallets: submit, look up, prove."
 DESCRIPTION = """Errors are RFC 9457 problems; `code` is stable, one section each in `openapi/problems.md`. Rules that hold on every route
 stand in `openapi/README.md`."""
 
+_BASES = (schemas.Asked, schemas.Told, schemas.Lenient, RootModel)
 _BY_PEERS = frozenset({Action.FOLLOW, Action.GOSSIP})
 _WITH_REASON = frozenset({Action.SCREEN, Action.READ, Action.FOLLOW})
 
@@ -42,6 +43,8 @@ def document() -> dict[str, Any]:
     components["schemas"] = dict(sorted({**components.get("schemas", {}), **_schemas()}.items()))
     components["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "cordon_live_… or cordon_test_…"},
+        "compatKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "compatBasic": {"type": "http", "scheme": "basic", "description": "The key as user name, as password, or as both."},
         "peerToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT of type cordon-peer+jwt, signed for one request"},
     }
     return described
@@ -58,7 +61,7 @@ def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     for status, response in route.responses.items():
         # The framework drops what is null, and with it members that an answer always has.
         operation["responses"][str(status)] |= {"content": response["content"]} if "content" in response else {}
-    operation["security"] = _security_of(asks.action)
+    operation["security"] = _security_of(asks)
     operation["x-action"] = str(asks.action)
     parameters = operation.setdefault("parameters", [])
     if asks.action in _WITH_REASON:
@@ -74,10 +77,11 @@ def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         del operation["parameters"]
 
 
-def _security_of(action: Action) -> list[dict[str, list[str]]]:
+def _security_of(asks: Asks) -> list[dict[str, list[str]]]:
     """Nobody's, a key's, a peer's: whatever of them may do it."""
+    action = asks.action
     nobody: list[dict[str, list[str]]] = [{}] if _is_public(action) else []
-    key: list[dict[str, list[str]]] = [] if action is Action.GOSSIP else [{"apiKey": []}]
+    key: list[dict[str, list[str]]] = [] if action is Action.GOSSIP else [{scheme: []} for scheme in asks.schemes]
     peer: list[dict[str, list[str]]] = [{"peerToken": []}] if action in _BY_PEERS else []
     return [*nobody, *key, *peer]
 
@@ -98,7 +102,7 @@ def _schemas() -> dict[str, Any]:
     models = [
         one
         for one in vars(schemas).values()
-        if isinstance(one, type) and issubclass(one, schemas.Asked | schemas.Told) and one not in (schemas.Asked, schemas.Told)
+        if isinstance(one, type) and issubclass(one, schemas.Asked | schemas.Told | schemas.Lenient | RootModel) and one not in _BASES
     ]
     pairs: list[tuple[type[BaseModel], Any]] = [(one, "validation") for one in models]
     found: dict[str, Any] = models_json_schema(pairs, ref_template="#/components/schemas/{model}")[1]["$defs"]

@@ -52,6 +52,7 @@ _SINGLE = (
     b"host",
     b"idempotency-key",
     b"if-match",
+    b"x-api-key",
     b"cordon-purpose",
     b"cordon-case",
 )

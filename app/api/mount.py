@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from app.api import compat, health, keys, log, receipts, registry, screening, statements, subjects, views
 from app.api import federation as fed
-from app.api import health, keys, log, receipts, registry, screening, statements, subjects, views
 
 ROUTERS: tuple[APIRouter, ...] = (
     screening.router,
@@ -16,6 +16,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     log.router,
     registry.router,
     keys.router,
+    *compat.ROUTERS,
 )
 
 

@@ -70,6 +70,14 @@ STATUS: dict[str, int] = {
     "betrayed": 503,
 }
 
+# The routes in other systems' shapes refuse in those shapes too: one member with the text (domain §2). Where a system has exact words of
+# its own, its clients may look for them. What cannot be read is 400 there.
+_DIALECTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "/compat/chainalysis/": ("message", {"unauthenticated": "Invalid API Key"}),
+    "/compat/trm/": ("reason", {}),
+    "/compat/yente/": ("detail", {}),
+}
+
 # What else a person in this situation needs to know (trust-and-ops NP-1, NP-7); national contacts come from the operator.
 ASSISTANCE: dict[str, JsonValue] = {
     "note": "This person may be a victim of trafficking. Refer, do not list: nothing of what you sent was kept.",
@@ -93,6 +101,11 @@ _FRAMEWORK: dict[int, tuple[type[e.CordonError], str]] = {
 def status_of(error: e.CordonError) -> int:
     """The HTTP status of one of our errors."""
     return STATUS.get(error.slug, 500)
+
+
+def dialect_status(slug: str) -> int:
+    """The HTTP status of an error on the routes in other systems' shapes."""
+    return 400 if slug == "invalid_address" else STATUS.get(slug, 500)
 
 
 def problem_words(error: e.CordonError, *, instance: str = "", request_id: str = "") -> dict[str, JsonValue]:
@@ -119,6 +132,10 @@ def problem_words(error: e.CordonError, *, instance: str = "", request_id: str =
 
 def problem_response(error: e.CordonError, request: Request) -> Response:
     """The answer for an error; path and request id are told, never a value from the body."""
+    for prefix, (member, exact) in _DIALECTS.items():
+        if request.scope["path"].startswith(prefix):
+            body = write_json({member: exact.get(error.slug, error.detail)})
+            return Response(body, status_code=dialect_status(error.slug), media_type="application/json", headers=_headers_of(error))
     request_id = getattr(request.state, "request_id", "")
     body = write_json(problem_words(error, instance=request.scope["path"], request_id=request_id))
     headers = _headers_of(error)

@@ -7,7 +7,7 @@ Holds every listing whose fold state is `active`, whoever may see it; the reader
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from app.domain.address import Wallet, kin_keys, read_canonical_wallet
 from app.domain.answer import Link, Listing
@@ -16,6 +16,9 @@ from app.index.buckets import Full
 from app.index.listed import ListedIds
 
 log = logging.getLogger("cordon.index")
+
+Follower = Callable[[Collection[str] | None], None]
+"""Is told the ids of which something else is said, in the same step; None: everything was read anew."""
 
 
 class ListingIndex:
@@ -34,6 +37,7 @@ class ListingIndex:
         self.positions: dict[str, int] = {}
         """Per log, the index up to which its statements are in here."""
         self._touched: dict[str, None] | None = None
+        self._followers: list[Follower] = []
 
     def __len__(self) -> int:
         return len(self._by_subject)
@@ -52,6 +56,10 @@ class ListingIndex:
     def is_touched(self) -> bool:
         """Whether `take_touched` would give any."""
         return self._touched is None or bool(self._touched)
+
+    def follow(self, told: Follower) -> None:
+        """Tell somebody from now on what moves. He must be quick: a commit waits for him."""
+        self._followers.append(told)
 
     def find(self, subject: str) -> tuple[Listing, ...]:
         """Live listings on an id, oldest first; empty if none."""
@@ -90,6 +98,8 @@ class ListingIndex:
                     before.setdefault(end, self.holds(end))
                 self._link(link)
         self._tell_listed(before)
+        for told in self._followers:
+            told(before)
 
     def holds(self, subject: str) -> bool:
         """Whether anything live is said of an id: a listing, or a link from or to it."""
@@ -121,6 +131,8 @@ class ListingIndex:
         self._by_subject, self._by_statement, self._by_key = other._by_subject, other._by_statement, other._by_key
         self._links, self._linked_by, self.positions = other._links, other._linked_by, other.positions
         self._tell_listed(before)
+        for told in self._followers:
+            told(None)
 
     def _link(self, link: Link) -> None:
         for end in (str(link.item["from"]), str(link.item["to"])):

@@ -22,6 +22,7 @@ from app.services.federation import Federation
 from app.services.guard import Guards
 from app.services.notify import Notify
 from app.services.publish import Publisher
+from app.services.recall import Recall
 from app.services.recognise import Recognition
 from app.services.screen import Screening
 from app.services.view import PAUSE_S, Views
@@ -67,6 +68,7 @@ class Node:
     bulk: Bulk
     publisher: Publisher
     consultation: Consultation
+    recall: Recall
     recognition: Recognition
     guards: Guards
     views: Views

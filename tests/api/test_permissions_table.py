@@ -31,7 +31,9 @@ TABLE = Path(__file__).parent / "permissions.json"
 async def ask(federating: Federating) -> dict[str, dict[str, int]]:
     """Every route, by every class of caller, with ids of things that exist and belong to somebody else."""
     front = federating.front
-    hidden = front.town.signer("de.lka#1").listing(wallet(1), entity("golden-sun", member="de.lka"), tlp="RED", aud=["de.lka"])
+    hidden = front.town.signer("de.lka#1").listing(
+        wallet(1, status="confirmed"), entity("golden-sun", member="de.lka"), tlp="RED", aud=["de.lka"]
+    )
     await accept(front.node, hidden)
     stranger = read_api_key(await front.key("de.fiu", "vasp"))
     assert stranger is not None
@@ -46,6 +48,8 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "hh": "3d",
         "root": "A" * 43,
         "rid": "A" * 22,
+        "dataset": "default",
+        "prefix": "3d56",
     }
     by_prefix = {
         "/v1/wallets": wallet_id(1),
@@ -53,10 +57,14 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "/v1/entities": "entity:de.lka:golden-sun",
         "/v1/members": "de.lka",
         "/v1/api-keys": stranger.id,
+        "/compat/yente/entities": "entity:de.lka:golden-sun",
     }
     bodies: dict[str, dict[str, Any]] = {
         "/v1/screen": {"json": {"items": [{"address": wallet_id(1)}]}},
         "/v1/api-keys": {"json": {"member": "de.exchange", "scopes": ["screen"]}},
+        "/compat/trm/public/v1/sanctions/screening": {"json": [{"address": wallet_id(1)}]},
+        "/compat/trm/public/v2/screening/addresses": {"json": [{"address": wallet_id(1)}]},
+        "/compat/yente/match/{dataset}": {"json": {"queries": {"q": {"schema": "Company", "properties": {"name": ["golden"]}}}}},
         "/fed/v1/nudge": {"json": {"o": OWN, "size": 1}},
         "/fed/v1/acks": {"json": {"o": OWN, "size": 1, "sids": [sid_in(hidden)]}},
         "/fed/v1/evidence": {"content": "cordon-fork/v1\n", "headers": {"Content-Type": "text/plain"}},
@@ -111,8 +119,9 @@ def test_the_table_denies_by_default() -> None:
         route
         for route in agreed
         if route.split(" /v1/")[-1].split("/")[0].split("?")[0] in ("screen", "wallets", "indicators", "entities", "search")
+        or (" /compat/" in route and not route.endswith(("/catalog", "/healthz")))
     ]
-    assert len(content) == 10
+    assert len(content) == 17
     for route in content:
         assert {agreed[route][name] for name in ("auditor", "operator", "agency_without_scopes")} == {403}, route
         assert agreed[route]["peer"] in (401, 403), route  # the hot path knows API keys alone
