@@ -1,11 +1,11 @@
-"""`python -m benchmarks [bulk|gate|http|index|storage]…`: all of them without a name."""
+"""`python -m benchmarks [bulk|gate|http|index|storage|views]…`: all of them without a name."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("bulk", "federation", "gate", "http", "index", "storage")
+NAMES = ("bulk", "federation", "gate", "http", "index", "storage", "views")
 
 
 def main() -> None:
