@@ -36,6 +36,8 @@ _WRITER = ("synchronous=FULL", "busy_timeout=5000", "cache_size=-65536", "journa
 _READER = ("query_only=ON", "busy_timeout=2000", "cache_size=-16384")
 _QUICK = ("query_only=ON", "busy_timeout=50", "cache_size=-16384")
 _CHECKPOINT_PAGES = 4000
+READ_LIMIT_S = 600.0
+"""A snapshot older than this keeps the write-ahead log growing for everybody (trust-and-ops F-36)."""
 
 
 class SqliteStore:
@@ -76,9 +78,17 @@ class SqliteStore:
         """A read transaction: one snapshot from its first query on."""
         async with self._readers.connect() as connection:
             session = SqliteSession(await _driver(connection))
+            limit = asyncio.timeout(READ_LIMIT_S)
             try:
-                await session.script("BEGIN")
-                yield session
+                async with limit:
+                    await session.script("BEGIN")
+                    yield session
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise Unavailable(
+                    f"this read has lasted {READ_LIMIT_S:.0f} s and holds everything up: begin anew, in smaller steps"
+                ) from error
             finally:
                 await asyncio.shield(session.roll_back())
 
@@ -129,11 +139,21 @@ class SqliteStore:
         except TimeoutError as error:
             raise Busy("other writes are still under way: try again") from error
         try:
-            if self._writer is None:
-                self._writer = await self._open_writer()
-            yield self._writer[1]
+            yield (self._writer or await self._opened_writer())[1]
         finally:
             self._lock.release()
+
+    async def _opened_writer(self) -> tuple[AsyncConnection, SqliteSession]:
+        """Open the one writing connection; who is cancelled meanwhile leaves it open for the next, not lost."""
+        opening = asyncio.ensure_future(self._open_writer())
+        try:
+            self._writer = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            if not opening.cancelled() and opening.exception() is None:
+                self._writer = opening.result()
+            raise
+        return self._writer
 
     async def _open_writer(self) -> tuple[AsyncConnection, SqliteSession]:
         if not self.path.is_file():
