@@ -16,6 +16,7 @@ import random
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -161,6 +162,6 @@ class _HalfOpen(Exception):
 def _reset(writer: asyncio.StreamWriter) -> None:
     """RST instead of FIN."""
     found = writer.get_extra_info("socket")
-    if found is not None:
+    with suppress(OSError):  # it may be gone already
         found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -17,10 +17,11 @@ from app.domain.folding import State
 from app.domain.statement import ohash_of
 from app.main import Wires, create_app
 from app.seal.notes import verify_fork
+from app.services.admit import Admitted
 from app.services.federation import Federation
 from app.services.node import Node
 from app.settings import load
-from tests.factories import Clock, Town, accept, sid_in, wallet, wallet_id
+from tests.factories import DAY_S, Clock, Town, accept, sid_in, wallet, wallet_id
 from tests.faults.evil import EvilPeer, Vice
 from tests.faults.sins import SINS
 from tests.faults.vices import VICES
@@ -274,6 +275,31 @@ async def test_two_faces_to_us_are_kept_as_evidence(scene: Scene) -> None:
         again = await tx.mirrors.get(evil.origin)
     assert again is not None
     assert again.state == "forked"
+
+
+async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
+    """F-24: it is followed, but a heartbeat from the future vouches for nothing, our times stay ours, and what it lists ends at most two
+    years after its own beginning.
+    """
+    clock, evil = scene.clock, scene.evil
+    async with scene.node.database.reading() as tx:
+        vouched = await tx.mirrors.get(evil.origin)
+    ahead = Clock(clock() + 365 * DAY_S * 1000)
+    evil.town.clock = ahead
+    signer = evil.town.signer("ev.bka#1")
+    evil.log(signer.listing(wallet(50), days=300), signer.listing(wallet(51), days=900))
+    assert await scene.look() == []
+    (listing,) = scene.node.index.find(wallet_id(50))
+    assert listing.expires_at <= ahead() // 1000 + 730 * DAY_S
+    assert scene.issuers(51) == [], "900 days is longer than anybody may list"
+    async with scene.node.database.reading() as tx:
+        row = await tx.mirrors.get(evil.origin)
+    assert vouched is not None
+    assert row is not None
+    assert row.note_ms <= vouched.note_ms, "nobody is vouched for by a time that has not come"
+    ours = (await accept(scene.node, scene.town.signer("de.bka#1").listing(wallet(52))))[0]
+    assert isinstance(ours, Admitted)
+    assert ours.accepted_ms == clock()
 
 
 async def test_a_peer_that_always_has_news_is_not_asked_without_pause(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> None:
