@@ -156,7 +156,7 @@ async def _count_rows(form: Form, text: bytes, visit: Visit) -> None:
 
 def _asking(visit: Visit) -> Callable[[Sequence[Asked]], Any]:
     """The careful answers, recorded as the caller's."""
-    asker = Asker(visit.caller.reader, visit.caller.actor, visit.purpose, visit.case)
+    asker = Asker(visit.caller.reader, visit.caller.actor, visit.purpose, visit.case, visit.caller.owner)
 
     async def ask(rows: Sequence[Asked]) -> list[Words]:
         queries = [Row(row.address, row.chain, row.tag, row.reference) for row in rows]

@@ -35,6 +35,7 @@ from app.api.context import Api
 from app.api.docs import answers, takes
 from app.api.edge import MOST_KEPT, Passage
 from app.api.limits import DAY_S, Header, policy
+from app.api.policies import policy_asked
 from app.api.problems import from_pydantic
 from app.api.receipts import screen_with_receipt
 from app.domain.errors import BadRequest, Forbidden, Schema, TooLarge, Unauthenticated
@@ -65,7 +66,7 @@ class Asking:
         self.requests = policy_of(api, caller)
         quota = caller.addresses_per_day
         self.addresses = None if quota is None else policy("addresses", quota, DAY_S)
-        self.asker = Asker(caller.reader, caller.actor)
+        self.asker = Asker(caller.reader, caller.actor, owner=caller.owner)
         self.is_permitted = True
         try:
             permit(caller, Action.SCREEN)
@@ -96,7 +97,7 @@ class ScreenOne:
         chain, tag = _scope_of(pairs) if pairs else (None, None)
         if asking.addresses is not None:
             api.spend(passage, who, asking.addresses)
-        asker = Asker(asking.caller.reader, asking.caller.actor, purpose, case) if purpose or case else asking.asker
+        asker = Asker(asking.caller.reader, asking.caller.actor, purpose, case, asking.caller.owner) if purpose or case else asking.asker
         answer = await api.node.screening.answer_one(Row(last, chain, tag), asker)
         api.measures.lookups[answer.match, asking.word] += 1
         await passage.answer(answer.body, _CACHE[_cache_of(answer.tlps)])
@@ -211,13 +212,15 @@ async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Que
     asked = as_model(value, s.ScreenRequest)
     rows = [Row(item.address, item.chain, item.tag, item.reference) for item in asked.items]
 
+    policy = await policy_asked(visit, asked.policy)
+
     async def work() -> Response:
         visit.spend_addresses(len(rows))
         hits_only = asked.include == "hits"
         if asked.receipt:
-            words = await screen_with_receipt(visit, rows, _asker(visit), hits_only=hits_only)
+            words = await screen_with_receipt(visit, rows, _asker(visit), hits_only=hits_only, policy=policy)
         else:
-            words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=hits_only)
+            words = await visit.api.node.screening.screen_many(rows, _asker(visit), hits_only=hits_only, policy=policy)
         results = cast("Results", words["results"])
         _count(visit.api, visit.caller, results, asked=len(rows))
         return visit.answer(words, cache=_cache_of(_tlps(results)))
@@ -227,7 +230,7 @@ async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Que
 
 def _asker(visit: Screening) -> Asker:
     caller: Caller = visit.caller
-    return Asker(caller.reader, caller.actor, visit.purpose, visit.case)
+    return Asker(caller.reader, caller.actor, visit.purpose, visit.case, caller.owner)
 
 
 def _count(api: Api, caller: Caller, results: Results, *, asked: int = 0) -> None:

@@ -55,6 +55,7 @@ DAY_MS = 86_400_000
 KEEP_EVENTS_MS = 400 * DAY_MS
 KEEP_TOLD_MS = 2 * 365 * DAY_MS
 OVERDUE_MS = DAY_MS
+AGAIN_MS = 10_000
 
 ReaderOf = Callable[[str], Awaitable[Reader | None]]
 """Who an owner is now; None if no key of his may watch."""
@@ -164,6 +165,8 @@ class Notify:
         await tx.outbox.put_sent(found.sent)
         await tx.outbox.drop_changes([one.seq for one in changes])
         await tx.outbox.drop_due(due)
+        # Once more: somebody may have been told from the index in the moment before it moved, and that is noted only now.
+        await tx.outbox.put_due([Due(moment.now_ms + AGAIN_MS, c.origin, c.sid, c.before) for c in changes if c.before])
         for owner, events in found.events.items():
             await _publish(tx, owner, events, moment.now_ms)
         return len(before)

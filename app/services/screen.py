@@ -26,6 +26,8 @@ from app.domain.answer import (
     find,
     finding_words,
     instant_text,
+    is_guard,
+    makes_listed,
     max_tlp,
     sees_link,
     statement_words,
@@ -34,8 +36,10 @@ from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import PUBLIC, Reader
+from app.domain.policy_rules import Policy, evaluate
 from app.domain.screening_receipt import Told
 from app.domain.sources import Source, is_degraded
+from app.domain.watching import told_word
 from app.index.listings import ListingIndex
 from app.storage.audit import AuditEntry
 
@@ -68,12 +72,16 @@ _WHOLE = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as far as an answer and the access log need to know; `actor` is empty for the public."""
+    """Who asks, as far as an answer and the access log need to know; `actor` is empty for the public.
+
+    `owner`: under whose name the told-index keeps what he is told; empty: it keeps nothing.
+    """
 
     reader: Reader
     actor: str = ""
     purpose: str = ""
     case: str = ""
+    owner: str = ""
 
 
 class Answer(NamedTuple):
@@ -169,13 +177,15 @@ class Screening:
             self._opening = (moment.now_s, moment.sources, opening)
         return opening
 
-    async def screen_many(self, queries: Sequence[Query], caller: Caller, *, hits_only: bool) -> dict[str, JsonValue]:
-        """All rows at one moment, in their order; `hits_only` leaves out `not_listed`."""
+    async def screen_many(
+        self, queries: Sequence[Query], caller: Caller, *, hits_only: bool, policy: Policy | None = None
+    ) -> dict[str, JsonValue]:
+        """All rows at one moment, in their order; `hits_only` leaves out `not_listed`; each with what `policy` makes of it."""
         moment = self._moment()
         results: list[JsonValue] = []
         entries: list[AuditEntry] = []
         for row, query in enumerate(queries):
-            words, entry = self._row(row, query, caller, moment)
+            words, entry = self._row(row, query, caller, moment, policy=policy)
             if entry is not None:
                 entries.append(entry)
             if not hits_only or words["match"] != Match.NOT_LISTED:
@@ -185,7 +195,7 @@ class Screening:
         await self._record(entries)
         return {**self.frame(moment), "results": results}
 
-    def screen_now(self, queries: Sequence[Query], caller: Caller, moment: Moment) -> Screened:
+    def screen_now(self, queries: Sequence[Query], caller: Caller, moment: Moment, *, policy: Policy | None = None) -> Screened:
         """All rows at this moment without giving up the turn, for a receipt; what is told has yet to be recorded."""
         results: list[dict[str, JsonValue]] = []
         entries: list[AuditEntry] = []
@@ -198,7 +208,8 @@ class Screening:
                 rows.append(Told(query.address, Match.INVALID))
                 continue
             finding = self.find(subject, caller.reader, moment)
-            results.append(_words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment)))
+            words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
+            results.append(words if policy is None else {**words, "policy": _judged(policy, finding, caller.reader, moment)})
             rows.append(Told(subject.id, finding.match, tuple((x.origin, x.index, x.sid) for x in finding.statements)))
             entry = _audit_entry(subject.id, finding, caller, moment)
             if entry is not None:
@@ -218,7 +229,9 @@ class Screening:
         scope = Scope(subject.scope_chain, subject.tag) if listings and isinstance(subject, Wallet) else _WHOLE
         return find(subject.id, listings, related, scope=scope, reader=reader, moment=moment)
 
-    def _row(self, row: int, query: Query, caller: Caller, moment: Moment) -> tuple[dict[str, JsonValue], AuditEntry | None]:
+    def _row(
+        self, row: int, query: Query, caller: Caller, moment: Moment, *, policy: Policy | None = None
+    ) -> tuple[dict[str, JsonValue], AuditEntry | None]:
         """The words of one row, and what has to be recorded before they are told."""
         try:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
@@ -226,6 +239,8 @@ class Screening:
             return _unread(row, query, error), None
         finding = self.find(subject, caller.reader, moment)
         words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
+        if policy is not None:
+            words["policy"] = _judged(policy, finding, caller.reader, moment)
         return words, _audit_entry(subject.id, finding, caller, moment)
 
     def _related(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> list[Related]:
@@ -250,6 +265,12 @@ def _words(row: int, query: Query, subject: str, finding: Finding, words: Mappin
     return {**head, **words, "policy": None, "human_review": "required" if finding.match in _SERIOUS else None, "error": None}
 
 
+def _judged(policy: Policy, finding: Finding, reader: Reader, moment: Moment) -> JsonValue:
+    """What the caller's own policy makes of a finding: its rules see the listings that make the id listed, and no others."""
+    listings = [one for one in finding.statements if finding.match is Match.LISTED and makes_listed(one, reader, moment)]
+    return evaluate(policy, listings).words(policy)
+
+
 def _unread(row: int, query: Query, error: InvalidAddress) -> dict[str, JsonValue]:
     """The result for a text that nobody can read."""
     head: dict[str, JsonValue] = {"row": row, "reference": query.reference, "query": query.address, "id": None}
@@ -272,4 +293,17 @@ def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment)
     if not caller.actor or not (finding.statements or finding.match in _SERIOUS):
         return None
     sids = tuple(dict.fromkeys([listing.sid for listing in finding.statements]))
-    return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, sids)
+    return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, sids, _told(finding, caller, moment))
+
+
+def _told(finding: Finding, caller: Caller, moment: Moment) -> tuple[tuple[str, str, str, str], ...]:
+    """What he must be told of when it ends: the statements that he learns of now (trust-and-ops CP-1)."""
+    if not caller.owner:
+        return ()
+    return tuple(
+        [
+            (caller.owner, one.origin, one.sid, str(told_word([one], caller.reader, moment)))
+            for one in finding.statements
+            if not is_guard(one.item)
+        ]
+    )

@@ -37,7 +37,10 @@ _PAGE = Query(select(_A.seq, _A.body, _A.hash).where(_A.seq > bindparam("after")
 
 
 class AuditEntry(NamedTuple):
-    """Who consulted what, when and why: `sids` are the statements that were told."""
+    """Who consulted what, when and why: `sids` are the statements that were told.
+
+    `told` goes to the told-index (storage/told), not into the chain: (owner, origin, sid, word) of each statement that stands.
+    """
 
     at_ms: int
     actor: str
@@ -46,6 +49,7 @@ class AuditEntry(NamedTuple):
     purpose: str = ""
     case: str = ""
     sids: tuple[str, ...] = ()
+    told: tuple[tuple[str, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
