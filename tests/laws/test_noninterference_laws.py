@@ -8,8 +8,11 @@ show by design (trust-and-ops H-1b). Checkpoints, tiles, proofs and metrics are 
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,11 @@ def paths(sids: list[str]) -> list[tuple[str, str, dict[str, Any]]]:
     ]
     rows = [{"address": wallet_id(n)} for n in (*SUBJECTS, 4)] + [{"address": "x"}]
     found += [("POST", "/v1/screen", {"json": {"items": rows, "include": include}}) for include in ("all", "hits")]
+    lines = "\n".join([*(row["address"] for row in rows), ""])
+    forms = {"text/plain": lines, "text/csv": "address\n" + lines, "application/x-ndjson": "".join(f"{json.dumps(row)}\n" for row in rows)}
+    for kind, text in forms.items():
+        options = {"content": text, "headers": {"Content-Type": kind}}
+        found += [("POST", f"/v1/screen?include={include}", options) for include in ("all", "hits")]
     return found
 
 
@@ -94,21 +102,27 @@ class Stage:
 
     async def world(self, name: str, wires: list[list[str]]) -> dict[str, list[tuple[Any, ...]]]:
         """The answers of a world with this history, to each reader."""
+        sids = [sid_in(wire) for batch in wires for wire in batch]
+        async with self.open(name, wires) as front:
+            return {reader: await self._ask(front, reader, sids) for reader in READERS}
+
+    @asynccontextmanager
+    async def open(self, name: str, wires: list[list[str]], *, hours: float = 80, **settings: Any) -> AsyncIterator[Front]:
+        """A running world with this history, so many hours later."""
         self.clock.ms = Clock().ms
         shutil.copytree(self.town.data_dir, self.folder / name)
         database = self.folder / name / "cordon.sqlite3"
         shutil.copyfile(self.template, database)
         town = Town.at(self.folder / name, code="de", clock=self.clock)
-        async with open_front(town, f"sqlite+aiosqlite:///{database}", settle=False, **PLENTY) as front:
+        async with open_front(town, f"sqlite+aiosqlite:///{database}", settle=False, **PLENTY, **settings) as front:
             await self._furnish(front)
             await accept(front.node, *self.settled)
             for batch in wires:
                 await accept(front.node, *batch)
                 self.clock.advance(s=60)
-            self.clock.advance(hours=80)
+            self.clock.advance(hours=hours)
             await front.node.gate.heartbeat()
-            sids = [sid_in(wire) for batch in wires for wire in batch]
-            return {reader: await self._ask(front, reader, sids) for reader in READERS}
+            yield front
 
     async def _furnish(self, front: Front) -> None:
         async with front.node.database.transaction() as tx:
@@ -118,14 +132,19 @@ class Stage:
                     key = KEYS[name]
                     await tx.clients.put(Client(key.id, key.secret_sha256, "live", *who, "", ("screen", "read"), "green", 0))
 
+    def headers(self, reader: str) -> dict[str, str]:
+        """What a reader sends with every request."""
+        return {"Authorization": f"Bearer {KEYS[reader].text()}", **WHY} if READERS[reader] else {}
+
     async def _ask(self, front: Front, reader: str, sids: list[str]) -> list[tuple[Any, ...]]:
-        headers = {"Authorization": f"Bearer {KEYS[reader].text()}", **WHY} if READERS[reader] else {}
         answers = []
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(front.app), base_url="http://127.0.0.1", headers=headers) as client:
+        transport, headers = httpx.ASGITransport(front.app), self.headers(reader)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
             for method, path, options in paths(sids):
                 queue = [path]
                 while queue:
-                    answer = await client.request(method, queue.pop(), headers={"X-Request-Id": "one-for-all"}, **options)
+                    told = {**options, "headers": {"X-Request-Id": "one-for-all", **options.get("headers", {})}}
+                    answer = await client.request(method, queue.pop(), **told)
                     answers.append((method, path, answer.status_code, answer.content, sorted(answer.headers.items())))
                     following = answer.json().get("next") if answer.headers["content-type"] == "application/json" else None
                     queue += [following] if following else []
