@@ -197,7 +197,7 @@ async def test_of_a_mirror_only_clear_and_green_goes_further(node: Node, abroad:
         bka.listing(wallet(2), others={"ctx": [{"note": "x"}]}, labels=labels),
     )
     await copy_log(fr, node.database)
-    for reader in (peer("nl.example"), peer("fr.example"), agency_reader("de.bka"), agency_reader("fr.bka")):
+    for reader in (peer("nl.example"), agency_reader("de.bka"), agency_reader("fr.bka")):
         hidden, shown = lines(await node.publisher.entries(FR, FIRST, 99, reader))
         assert hidden == {"i": FIRST, "w": "stub"}
         assert parts_in(shown) == ["core"]
@@ -205,6 +205,18 @@ async def test_of_a_mirror_only_clear_and_green_goes_further(node: Node, abroad:
             await node.publisher.bundle(parse_tile_path("tile/entries/000.p/8"), reader, FR)
     at_home = lines(await fr.publisher.entries(FR, FIRST, 99, peer("nl.example")))
     assert [parts_in(line) for line in at_home] == [["core"], ["core", "ctx"]]
+
+
+async def test_the_node_of_a_log_has_all_of_it_back(node: Node, abroad: tuple[Town, Node]) -> None:
+    """Who lost his database gets from a mirror whatever it holds of his own log, restricted or not: it was his (protocol §3.6)."""
+    town, fr = abroad
+    bka = town.signer("fr.bka#1")
+    labels = {"core": {"tlp": "AMBER", "aud": ["de.example"]}, "ctx": {"tlp": "RED", "aud": ["de.example"]}}
+    await accept(fr, bka.listing(wallet(1), tlp="AMBER", aud=["de.example"], others={"ctx": [{"note": "x"}]}, labels=labels))
+    await copy_log(fr, node.database)
+    (line,) = lines(await node.publisher.entries(FR, FIRST, 99, peer("fr.example")))
+    assert parts_in(line) == ["core", "ctx"]
+    assert lines(await node.publisher.parts(FR, [FIRST], peer("fr.example"))) == [line]
 
 
 async def test_what_a_mirror_lacks_is_withheld(node: Node, abroad: tuple[Town, Node]) -> None:
