@@ -28,6 +28,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import pytest
+
 from app.cli.console import Console
 from app.cli.demo_data import Voice, judged
 from app.cli.demo_federation import Place, pin, prepare
@@ -236,11 +238,12 @@ class Acked:
 
 @dataclass(slots=True)
 class Cluster:
-    """The nodes. `extra`: further lines for every cordon.toml; `workers`: by jurisdiction, on PostgreSQL."""
+    """The nodes. `extra`: further lines of a cordon.toml, by jurisdiction; `databases`: where a node does not keep SQLite."""
 
     folder: Path
     wires: Wires
     extra: dict[str, str] = field(default_factory=dict)
+    databases: dict[str, str] = field(default_factory=dict)
     stations: dict[str, Station] = field(default_factory=dict)
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     acked: list[Acked] = field(default_factory=list)
@@ -264,7 +267,10 @@ class Cluster:
         return self
 
     def _prepare(self, station: Station) -> None:
-        prepare(station)
+        with pytest.MonkeyPatch.context() as patched:
+            if station.code in self.databases:
+                patched.setenv("CORDON_DATABASE_URL", self.databases[station.code])
+            prepare(station)
         file = station.folder / "cordon.toml"
         lines = [f'host = "{station.host}"', "peer_poll_s = 2", "peer_backoff_max_s = 4", self.extra.get(station.code, "")]
         file.write_text(file.read_text("utf-8") + "\n".join(lines) + "\n", "utf-8")
@@ -287,13 +293,10 @@ class Cluster:
 
     def start(self, code: str, *, wait: bool = True) -> None:
         """Start a node."""
-        station = self.stations[code]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CORDON_")}
-        serve = [sys.executable, "-P", "-m", "app.cli", "serve", "--data-dir", str(station.folder)]
-        with station.folder.with_suffix(".log").open("ab") as out:
+        with self.stations[code].folder.with_suffix(".log").open("ab") as out:
             self.children[code] = subprocess.Popen(
-                [*self.wires.command(code), *serve],
-                env={**clean, "PYTHONPATH": str(ROOT)},
+                [*self.wires.command(code), *self.serve_command(code)],
+                env=self.environment(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -301,6 +304,15 @@ class Cluster:
             )
         if wait:
             self.await_answers(code)
+
+    def serve_command(self, code: str) -> list[str]:
+        """How a node is started."""
+        return [sys.executable, "-P", "-m", "app.cli", "serve", "--data-dir", str(self.stations[code].folder)]
+
+    def environment(self) -> dict[str, str]:
+        """Ours without settings."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CORDON_")}
+        return {**clean, "PYTHONPATH": str(ROOT)}
 
     def await_answers(self, code: str) -> None:
         """Wait until it serves."""
@@ -320,6 +332,11 @@ class Cluster:
         """kill -9."""
         os.killpg(self.children[code].pid, signal.SIGKILL)
         self.children[code].wait(10)
+
+    def terminate(self, code: str) -> None:
+        """SIGTERM, and wait for its end."""
+        self.children[code].send_signal(signal.SIGTERM)
+        assert self.children[code].wait(40) == 0
 
     def log(self, code: str) -> str:
         """The end of what a node has written down."""

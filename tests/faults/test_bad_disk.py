@@ -1,0 +1,106 @@
+"""F-05, F-06: the disk says that it could not keep what was written, or may not be written at all. Nothing is acknowledged that is not kept."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import free_port
+from tests.faults.cluster import Cluster, Station
+
+pytestmark = pytest.mark.slow
+
+INJECT = "inject=fsync,fdatasync:error=EIO"
+
+
+class Alone:
+    """One node, nothing between."""
+
+    def lay(self, folder: Path) -> list[Station]:
+        port = free_port()
+        return [Station("xa", folder / "xa", port, public=f"http://127.0.0.1:{port}")]
+
+    def command(self, code: str) -> list[str]:  # noqa: ARG002 - there is one
+        return []
+
+    def heal(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Cluster]:
+    """One node in a process of its own."""
+    with Cluster(tmp_path, Alone()) as cluster:
+        yield cluster
+
+
+def test_what_could_not_be_synced_is_not_acknowledged(alone: Cluster, tmp_path: Path) -> None:
+    """F-05: every fsync fails with EIO: no receipt is given; lookups go on or the process ends; after a restart all that was acknowledged is
+    there, and it takes statements again.
+    """
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip(
+            f"NOT TESTED: a disk whose fsync fails. There is no strace; it would be: strace -f -p PID -e trace=fsync,fdatasync -e {INJECT}"
+        )
+    assert alone.say("xa", 5) == 5
+    trace = tmp_path / "trace"
+    tracing = subprocess.Popen(
+        [strace, "-f", "-p", str(alone.children["xa"].pid), "-e", "trace=fsync,fdatasync", "-e", INJECT, "-o", str(trace)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert tracing.stderr is not None
+        told = tracing.stderr.readline()
+        if "attached" not in told:
+            pytest.skip(f"NOT TESTED: a disk whose fsync fails. strace may not attach here: {told.strip()}")
+        time.sleep(0.5)
+        acked = alone.say("xa", 4)
+        assert "EIO" in trace.read_text("utf-8"), "nothing was synced at all"
+        assert acked == 0
+    finally:
+        tracing.terminate()
+        tracing.wait(20)
+    if alone.children["xa"].poll() is None:
+        alone.kill("xa")
+    alone.start("xa")
+    assert alone.say("xa", 2) == 2
+    alone.check()
+
+
+def test_a_file_system_that_became_read_only(tmp_path: Path) -> None:
+    """F-06: a start on it ends with a sentence that says why; nothing is changed; writable again, the node starts."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"NOT TESTED: a read-only file system. A tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        with Cluster(folder, Alone()) as cluster:
+            assert cluster.say("xa", 2) == 2
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        done = subprocess.run(
+            [*cluster.serve_command("xa")], env=cluster.environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode != 0
+        said = (done.stdout + done.stderr).strip().splitlines()[-1].lower()
+        assert "read-only" in said or "readonly" in said or "permission" in said, said
+        assert "traceback" not in done.stderr.lower()
+        subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        cluster.start("xa")
+        try:
+            assert cluster.say("xa", 1) == 1
+            cluster.check()
+        finally:
+            cluster.kill("xa")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
