@@ -56,6 +56,7 @@ from app.services.monitor import NodeVoice
 from app.services.node import Identity, Node
 from app.services.notify import Notify
 from app.services.peer_tokens import PeerTokens
+from app.services.policies import Policies
 from app.services.publish import Publisher
 from app.services.recall import Recall
 from app.services.recognise import Recognition
@@ -140,6 +141,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         publisher=Publisher(database, identity.origin),
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
         recall=Recall(database, index, find=screening.find, moment=moment),
+        policies=Policies(database, clock=clock),
         recognition=recognition,
         guards=guards,
         attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),

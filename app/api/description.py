@@ -71,7 +71,7 @@ def _finish(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         parameters.append(
             _header("Idempotency-Key", "The same request under the same key has one effect, for 24 hours.", {"maxLength": 64})
         )
-    if method == "DELETE":
+    if method in ("PUT", "DELETE"):
         parameters.append(_header("If-Match", "The ETag of the version that was seen.", {}))
     if not parameters:
         del operation["parameters"]

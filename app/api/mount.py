@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from app.api import compat, health, keys, log, receipts, registry, screening, statements, subjects, views
+from app.api import compat, health, keys, log, policies, receipts, registry, screening, statements, subjects, views
 from app.api import federation as fed
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -16,6 +16,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     log.router,
     registry.router,
     keys.router,
+    policies.router,
     *compat.ROUTERS,
 )
 

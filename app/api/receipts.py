@@ -15,6 +15,7 @@ from app.domain.answer import Match
 from app.domain.canonical import JsonValue
 from app.domain.errors import TooLarge
 from app.domain.permission import Action, permit
+from app.domain.policy_rules import Policy
 from app.domain.screening_receipt import MOST_ITEMS
 from app.domain.viewing import CLEAR, GREEN
 from app.services.screen import Caller as Asker
@@ -24,14 +25,16 @@ from app.storage.receipts import HeadNote
 router = APIRouter(prefix="/v1/receipts", tags=["screening"])
 
 
-async def screen_with_receipt(visit: Visit, rows: Sequence[Row], asker: Asker, *, hits_only: bool) -> dict[str, JsonValue]:
+async def screen_with_receipt(
+    visit: Visit, rows: Sequence[Row], asker: Asker, *, hits_only: bool, policy: Policy | None = None
+) -> dict[str, JsonValue]:
     """All rows in one step under a view head of the caller's tier, told only once access log and receipt are durable."""
     permit(visit.caller, Action.READ_RECEIPTS)
     if len(rows) > MOST_ITEMS:
         raise TooLarge(f"{len(rows)} items with a receipt: at most {MOST_ITEMS}, ask in parts or without one")
     node = visit.api.node
     tier = GREEN if visit.caller.tier == GREEN else CLEAR
-    published, screened = await node.views.answer_under(tier, lambda moment: node.screening.screen_now(rows, asker, moment))
+    published, screened = await node.views.answer_under(tier, lambda moment: node.screening.screen_now(rows, asker, moment, policy=policy))
     head = HeadNote(published.digest, tier, published.head.as_of, published.note)
     await node.access_log.record(screened.entries)
     attested = await node.attestation.attest(visit.caller.member, screened.rows, screened.moment, head)

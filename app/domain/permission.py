@@ -37,6 +37,7 @@ class Action(StrEnum):
     WITNESS = "witness"
     READ_HELD = "read_held"
     READ_RECEIPTS = "read_receipts"
+    OWN_POLICIES = "own_policies"
     READ_KEYS = "read_keys"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
@@ -84,6 +85,7 @@ _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
     Action.WITNESS: (_EVERYBODY, None),
     Action.READ_HELD: (frozenset({CallerClass.AGENCY, CallerClass.REDRESS}), "read"),
     Action.READ_RECEIPTS: (frozenset({CallerClass.VASP, CallerClass.AGENCY, CallerClass.REDRESS}), "screen"),
+    Action.OWN_POLICIES: (frozenset({CallerClass.VASP, CallerClass.AGENCY}), "screen"),
     Action.READ_KEYS: (_KEYED, None),
     Action.MANAGE_KEYS: (frozenset({CallerClass.OPERATOR}), "operate"),
     Action.READ_AUDIT: (frozenset({CallerClass.AUDITOR}), "audit"),

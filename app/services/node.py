@@ -21,6 +21,7 @@ from app.services.consult import Consultation
 from app.services.federation import Federation
 from app.services.guard import Guards
 from app.services.notify import Notify
+from app.services.policies import Policies
 from app.services.publish import Publisher
 from app.services.recall import Recall
 from app.services.recognise import Recognition
@@ -69,6 +70,7 @@ class Node:
     publisher: Publisher
     consultation: Consultation
     recall: Recall
+    policies: Policies
     recognition: Recognition
     guards: Guards
     views: Views

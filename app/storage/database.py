@@ -35,6 +35,7 @@ from app.storage.meta import LeaseShelf, MetaShelf
 from app.storage.mirrors import MirrorShelf
 from app.storage.outbox import OutboxShelf
 from app.storage.peers import PeerShelf
+from app.storage.policies import PolicyShelf
 from app.storage.postgres import PostgresStore
 from app.storage.protected import ProtectedShelf
 from app.storage.receipts import ReceiptShelf
@@ -77,6 +78,7 @@ class Transaction:
         "mirrors",
         "outbox",
         "peers",
+        "policies",
         "protected",
         "receipts",
         "registry",
@@ -99,6 +101,7 @@ class Transaction:
         self.entities = EntityShelf(session)
         self.registry = RegistryShelf(session)
         self.receipts = ReceiptShelf(session)
+        self.policies = PolicyShelf(session)
         self.clients = ClientShelf(session)
         self.protected = ProtectedShelf(session)
         self.audit = AuditShelf(session)

@@ -9,6 +9,7 @@
     audit*                append-only, hash-chained
     peer, mirror, …       what federation adds: storage/peer_tables
     screening_receipt, …  what clients were told under a signature: storage/receipt_tables
+    screening_policy      what clients make of an answer: storage/policy_tables
     watch*, told, …       who watches what, and what was sent: storage/watch_tables
 
 Rules that keep every engine open: no sequences (the application numbers), times are integers with the unit in the name, JSON
@@ -22,6 +23,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyC
 
 from app.domain.folding import State
 from app.storage import peer_tables
+from app.storage import policy_tables as _policy_tables  # noqa: F401 — its table is in the metadata once it was read
 from app.storage import receipt_tables as _receipt_tables  # noqa: F401 — its tables are in the metadata once it was read
 from app.storage import watch_tables as _watch_tables  # noqa: F401 — as above
 from app.storage.columns import bytes_column as _bytes
@@ -29,7 +31,7 @@ from app.storage.columns import int_column as _int
 from app.storage.columns import key_column as _key
 from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
 metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation and of receipts, too

@@ -48,6 +48,7 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "hh": "3d",
         "root": "A" * 43,
         "rid": "A" * 22,
+        "name": "no-such-policy",
         "dataset": "default",
         "prefix": "3d56",
     }

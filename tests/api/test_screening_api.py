@@ -129,17 +129,18 @@ async def test_many_addresses_are_answered_in_their_order(both_fronts: Front) ->
 
 
 async def test_what_is_not_offered_yet_is_refused(front: Front) -> None:
-    """Policies are 422, other types 415, never silently left out; a receipt is for holders of a key (test_receipts_api)."""
+    """A policy without a key is 401, unknown members 422, other types 415, never silently left out; a receipt is for holders of a key (test_receipts_api)."""
     rows = [{"address": address(1)}]
     async with front.at() as client:
         for body in (
-            {"items": rows, "policy": "default"},
             {"items": rows, "extra": 1},
             {},
             {"items": [{}]},
             [],
         ):
             assert problem(await client.post("/v1/screen", json=body)) == (422, "schema"), body
+        named = await client.post("/v1/screen", json={"items": rows, "policy": "default"})
+        assert problem(named) == (401, "unauthenticated")
         for kind in ("application/xml", "application/csv", "text/html"):
             answer = await client.post("/v1/screen", content=b"x", headers={"Content-Type": kind})
             assert problem(answer) == (415, "unsupported_media_type")

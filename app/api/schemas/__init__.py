@@ -65,6 +65,15 @@ from app.api.schemas.federation import (
     Nudge,
     PartsQuery,
 )
+from app.api.schemas.policies import (
+    PolicyDryRun,
+    PolicyOutcome,
+    PolicyRecord,
+    PolicyRecords,
+    PolicyRequest,
+    PolicyRule,
+    PolicyRuleRecord,
+)
 from app.api.schemas.told import (
     ApiKeyRecord,
     ApiKeys,
@@ -176,6 +185,13 @@ __all__ = [
     "OriginPolicy",
     "Page",
     "PartsQuery",
+    "PolicyDryRun",
+    "PolicyOutcome",
+    "PolicyRecord",
+    "PolicyRecords",
+    "PolicyRequest",
+    "PolicyRule",
+    "PolicyRuleRecord",
     "Problem",
     "ProblemFault",
     "RelatedId",

@@ -84,12 +84,12 @@ class ScreenItem(Asked):
 
 
 class ScreenRequest(Asked):
-    """Up to 10,000 rows, with a signed receipt up to 500. Policies are not offered yet: only their absence can be said."""
+    """Up to 10,000 rows, with a signed receipt up to 500. `policy`: the name of one of the caller's own."""
 
     items: list[ScreenItem]
     include: Literal["all", "hits"] = "all"
     receipt: bool = False
-    policy: None = None
+    policy: Annotated[str | None, StringConstraints(max_length=64)] = None
 
 
 class KeyQuota(Asked):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.api.schemas.base import Item, Told
+from app.api.schemas.policies import PolicyOutcome
 
 
 class ProblemFault(Told):
@@ -201,7 +202,7 @@ class ScreenResult(Told):
     severity: int | None
     statements: list[Said]
     related: list[RelatedId]
-    policy: None
+    policy: PolicyOutcome | None
     human_review: Literal["required"] | None
     error: RowError | None
 
