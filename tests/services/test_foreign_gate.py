@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,11 +12,14 @@ import pytest
 
 from app.domain.errors import Betrayed, NotFound
 from app.domain.folding import State
+from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind
+from app.domain.tiles import Edge
 from app.seal.disclosure import build_statement
 from app.services.admit.foreign import Offered
 from app.storage.database import Database
 from app.storage.faults import LostRace
+from app.storage.log import Head
 from tests.factories import Clock, Signer, Town, key_of, link, sid_in, wallet, wallet_id
 from tests.mirrors import Here, PeerLog, check_fold, check_index, far
 
@@ -69,6 +73,27 @@ async def test_a_page_may_bring_the_key_it_needs(here: Here, fr: PeerLog) -> Non
     assert here.listed(wallet_id(1)) == []
     assert here.listed(wallet_id(2)) == [(fr.origin, late)]
     assert await here.poison(fr) == {early: "unknown_kid"}
+
+
+async def test_what_was_judged_too_early_is_judged_again(here: Here, fr: PeerLog) -> None:
+    """A page that was judged while the one below it, which brings its key, was still under way, counts as if it had come later."""
+    first = fr.log(fr.town.member("fr.new"))
+    late = fr.log(fr.town.signer("fr.new#1").listing(wallet(2)))
+    leaves = [leaf_hash(entry) for entry in fr.entries]
+    edge = Edge().append(leaves[:first]).edge
+    async with here.database.transaction() as tx:
+        await tx.log.write_tiles(fr.origin, edge.append(leaves[first:]).changed)
+    works = []
+    for index in (first, late):
+        grown = edge.append(leaves[index : index + 1])
+        edge, after = grown.edge, Head(fr.origin, grown.size, grown.root, 0)
+        page = fr.offered(index, index + 1)
+        works.append(here.gate.admit(fr.origin, page, leaves=leaves[index : index + 1], after=after, relay_from=None))
+    await asyncio.gather(*works)
+    assert here.listed(wallet_id(2)) == [(fr.origin, late)]
+    assert await here.poison(fr) == {}
+    await check_fold(here.database, here.keyrings)
+    await check_index(here.database, here.index)
 
 
 async def test_entries_are_opened_in_threads_too(database: Database, town: Town, fr: PeerLog) -> None:

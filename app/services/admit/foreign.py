@@ -4,11 +4,12 @@ Nothing is taken on a peer's word that can be computed: bytes hash to the leaves
 under the registry of that log at that index, and states are our own fold. An entry that breaks a rule is carried inert and reported;
 it never stops the log. What a crash means (protocol §3.7):
 
-    open, verify                           outside any transaction     crash: nothing happened
-    judge, write, fold, swap the cursor    in one transaction          crash: nothing happened; the page comes again
+    open, verify, judge                    outside any transaction     crash: nothing happened
+    write, fold, swap the cursor           in one transaction          crash: nothing happened; the page comes again
     commit; registry, index                in memory                   crash: the next start reads them from storage
 
-A page that was taken in already changes nothing. What came out of its turn (`supply`) ends in the same rows as what came in it.
+What was judged is judged again in the transaction if registry or log have changed meanwhile. A page that was taken in already changes
+nothing. What came out of its turn (`supply`) ends in the same rows as what came in it.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, NotFound, Refused
 from app.domain.folding import Key, State
-from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind, read_stub
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import read_document
 from app.services.admit.changes import HELD, note_changes
-from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entries
+from app.services.admit.foreign_ahead import CHUNK, Judged, open_chunk, take_all, take_chunk
+from app.services.admit.foreign_judge import Offered, Opened
 from app.services.admit.foreign_page import Page, Written, registry_end, write_page
 from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking, reconsider
 from app.services.admit.moving import Face, Moved, faces_of, fill_index, moved_between, moved_by_members, read_moved
@@ -46,8 +47,6 @@ log = logging.getLogger("cordon.foreign")
 
 INDEX_EPOCH = "index_epoch"
 """Name of the value in `meta` that moves whenever statements moved without their log growing: other workers read them anew."""
-CHUNK = 64
-"""Entries that are opened before the loop may do something else, and the piece of work for one thread."""
 REFOLD = 512
 """Statements that are folded at a time when a whole stretch of a log changes."""
 
@@ -166,20 +165,17 @@ class ForeignGate:
         first = after.size - len(page)
         if [one.index for one in page] != list(range(first, after.size)) or len(leaves) != len(page):
             raise ValueError("a page goes from the cursor to its end without holes, with a leaf for each entry")
-        opened = await self._open(origin, page, leaves, from_relay=relay_from is not None)
+        judged = await self._judge(origin, page, leaves, from_relay=relay_from is not None)
 
         async def work(tx: Transaction) -> _Kept | Admission:
             mirror, head = await self._mirror(tx, origin)
             if head.size != first:
                 return Admission(head.size)
             taken = await self._page(tx, mirror, relay_from is not None)
-            for number, (one, offered, leaf) in enumerate(zip(opened, page, leaves, strict=True)):
-                if one is None:
-                    taken.withhold(offered.index)
-                else:
-                    taken.take(one, offered, leaf)
-                if number % CHUNK == CHUNK - 1:
-                    await asyncio.sleep(0)
+            if judged.stands_for(taken):
+                taken = judged.page.anew(mirror)
+            else:
+                await take_all(taken, judged.opened, page, leaves)
             last_ms = taken.check_order(head.accepted_ms)
             done = await self._write(tx, taken, after.size)
             await tx.log.swap_head(first, Head(origin, after.size, after.root, last_ms))
@@ -249,6 +245,25 @@ class ForeignGate:
 
     # --- pieces --------------------------------------------------------------------------------------------------------
 
+    async def _judge(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> Judged:
+        """Open a page and judge it as things stand, before the transaction: the home gate waits for every moment of that."""
+        async with self._database.reading() as tx:
+            mirror, _ = await self._mirror(tx, origin)
+        keyring = self._keyrings.get(origin)
+        assert keyring is not None
+        judged = Judged([], Page(mirror, keyring, from_relay, self._clock()), keyring, keyring.version)
+        if self._pool is not None:
+            judged.opened.extend(await self._open(origin, page, leaves, from_relay=from_relay))
+            await take_all(judged.page, judged.opened, page, leaves)
+            return judged
+        for at in range(0, len(page), CHUNK):
+            some, over = page[at : at + CHUNK], leaves[at : at + CHUNK]
+            opened = open_chunk(some, over, judged.page.keyring.public_key, from_relay)
+            judged.opened.extend(opened)
+            take_chunk(judged.page, opened, some, over)
+            await asyncio.sleep(0)
+        return judged
+
     async def _open(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> list[Opened | None]:
         """Hash, read and verify, in threads where there are some; None for what is withheld."""
         keyring = self._keyrings.get(origin)
@@ -257,11 +272,11 @@ class ForeignGate:
         chunks = [(page[at : at + CHUNK], leaves[at : at + CHUNK]) for at in range(0, len(page), CHUNK)]
         if self._pool is not None:
             loop = asyncio.get_running_loop()
-            work = [loop.run_in_executor(self._pool, _open_chunk, *chunk, keyring.public_key, from_relay) for chunk in chunks]
+            work = [loop.run_in_executor(self._pool, open_chunk, *chunk, keyring.public_key, from_relay) for chunk in chunks]
             return [one for chunk in await asyncio.gather(*work) for one in chunk]
         found: list[Opened | None] = []
         for chunk in chunks:
-            found += _open_chunk(*chunk, keyring.public_key, from_relay)
+            found += open_chunk(*chunk, keyring.public_key, from_relay)
             await asyncio.sleep(0)
         return found
 
@@ -450,14 +465,6 @@ class ForeignGate:
             self._index.replace(moved.statements, moved.listings, moved.links)
             self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
         self._index.positions[origin] = head.size
-
-
-def _open_chunk(page: Sequence[Offered], leaves: Sequence[bytes], find_key: FindKey, from_relay: bool) -> list[Opened | None]:
-    for offered, leaf in zip(page, leaves, strict=True):
-        if offered.entry is not None and leaf_hash(offered.entry) != leaf:
-            raise Betrayed(f"entry {offered.index} does not hash to the leaf that its log signed: ask another source")
-    opened = iter(open_entries([offered for offered in page if offered.entry is not None], find_key, from_relay=from_relay))
-    return [None if offered.entry is None else next(opened) for offered in page]
 
 
 async def _waiting(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:

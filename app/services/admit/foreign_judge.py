@@ -98,7 +98,7 @@ def _read_time(offered: Offered) -> Opened:
     accepted_ms = int(entry[: time.end() - 1]) if time else LAST_MS + 1
     if time is None or accepted_ms > LAST_MS:
         return Opened(offered.index, entry, fault="malformed")
-    return Opened(offered.index, entry, accepted_ms, _sid(entry[time.end() :]))
+    return Opened(offered.index, entry, accepted_ms)
 
 
 def _read_stub(timed: Opened, token: Token | CordonError) -> Opened:
@@ -108,7 +108,7 @@ def _read_stub(timed: Opened, token: Token | CordonError) -> Opened:
         stub = read_stub(token.claims, kid=token.kid, sid=token.sid, lenient=True)
         _check_span(stub)
     except Refused as error:
-        return replace(timed, fault=error.slug)
+        return replace(timed, fault=error.slug, sid=_sid(timed.entry.partition(b" ")[2]))
     return Opened(timed.index, timed.entry, timed.accepted_ms, stub.sid, stub)
 
 

@@ -61,6 +61,18 @@ class Page:
         """Whose page it is."""
         return self.mirror.origin
 
+    def anew(self, mirror: MirrorRow) -> Page:
+        """The same for one attempt at writing it, under the terms as they are by then: what an attempt changes stays with that one."""
+        return replace(
+            self,
+            mirror=mirror,
+            entries=[*self.entries],
+            logged=[*self.logged],
+            withheld=[*self.withheld],
+            poison=[*self.poison],
+            control=[*self.control],
+        )
+
     def withhold(self, index: int, what: str = STUB) -> None:
         """Note what did not come."""
         self.withheld.append(WithheldRow(self.origin, index, what, self.now_ms))
