@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .canonical import JsonValue
-from .labels import Label, Reader, ReaderClass, can_read
+from .labels import Label, Reader, ReaderClass, Tlp, can_read
 from .sources import Source
 
 
@@ -324,19 +324,23 @@ class Finding(NamedTuple):
 
 
 NOTHING = Finding(Match.NOT_LISTED, None, (), ())
-"""What is found of an id that nobody has said anything of."""
+"""What is found of an id that nobody has said anything of, or nothing that the reader may know of."""
 _PROTECTED = Finding(Match.PROTECTED, None, (), ())
+# Looked at in place of no listing: a miss takes the steps of an id that is listed for others only, so the clock tells neither (H-1).
+_NOBODYS = Label(Tlp.RED)
+_UNSEEN = (Listing("", 0, "", 0, "", {}, {}, "", "", None, _NOBODYS, _NOBODYS, (), 0, 0, "erased"),)
 
 
 def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], *, scope: Scope, reader: Reader, moment: Moment) -> Finding:
     """The one place where an answer word is decided (schemas §4.2): protected, listed, related, not_listed."""
-    if not listings and not related:
-        return _PROTECTED if moment.protected(subject) else NOTHING
     guarded = moment.protected(subject)
+    seen = visible(listings or _UNSEEN, reader, moment)
+    if not seen and not related:
+        return _PROTECTED if guarded else NOTHING
     covering: list[Listing] = []
     hits: list[Listing] = []
     relations: list[tuple[str, Relation, bool]] = []
-    for listing in visible(listings, reader, moment):
+    for listing in seen:
         state = shown_state(listing, reader, moment)
         if state not in _SHOWN:
             continue
@@ -361,6 +365,8 @@ def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], 
         match = Match.LISTED
     elif relations:
         match = Match.RELATED
+    elif not covering:
+        return NOTHING
     else:
         match = Match.NOT_LISTED
     return Finding(match, severity_of(hits), tuple(covering), tuple(relations))

@@ -226,7 +226,7 @@ class Screening:
         """What is known of one subject for one reader."""
         listings = self._index.find(subject.id)
         related = self._related(subject, reader, moment)
-        scope = Scope(subject.scope_chain, subject.tag) if listings and isinstance(subject, Wallet) else _WHOLE
+        scope = Scope(subject.scope_chain, subject.tag) if isinstance(subject, Wallet) else _WHOLE
         return find(subject.id, listings, related, scope=scope, reader=reader, moment=moment)
 
     def _row(
