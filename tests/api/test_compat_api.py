@@ -181,6 +181,18 @@ async def test_hits_are_in_the_access_log_and_misses_are_not(both_fronts: Front)
     assert told == [("screen", wallet_id(1), (sid,)), ("screen", wallet_id(1), (sid,)), *named]
 
 
+async def test_who_was_told_is_known_when_it_ends(front: Front) -> None:
+    """A hit told in another system's shape stands in the told-index like any other; a relation only where the shape tells of it."""
+    await lists(front, wallet(1, status="confirmed"), link(wallet_id(2), wallet_id(1)))
+    client = front.at(await front.key())
+    for told, path in ((0, SANCTIONS), (1, WALLETS), (1, WALLETS)):
+        await client.post(path, json=[{"address": address(2)}])
+        async with front.node.database.reading() as tx:
+            found = await tx.audit.page()
+        assert bool(found) == bool(told), path
+    assert len(front.node.access_log._noted) == 1
+
+
 async def test_a_range_hides_which_address_was_meant(front: Front) -> None:
     """Four digits, in either case; more would name the address and are refused. Bodies come in steps of 1,024 bytes, with or without a hit."""
     await lists(front, wallet(1, status="confirmed"))

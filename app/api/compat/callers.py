@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -15,12 +15,13 @@ from starlette.responses import Response
 
 from app.api.callers import NO_STORE, TEXT, Asks, Visit
 from app.api.context import passage_of
-from app.domain.answer import Moment, instant_text
+from app.domain.answer import Listing, Moment, instant_text
 from app.domain.canonical import JsonValue
 from app.domain.confirmed import Recalled
 from app.domain.errors import BadRequest, Unauthenticated
 from app.domain.permission import Action
 from app.domain.sources import is_degraded
+from app.domain.watching import told_word
 from app.storage.audit import AuditEntry
 
 
@@ -79,21 +80,27 @@ def frame(moment: Moment) -> dict[str, str]:
     return {"Cordon-As-Of": instant_text(moment.now_ms), "Cordon-Degraded": "true" if degraded else "false", "Vary": "X-API-Key"}
 
 
-async def note(visit: Visit, rows: Sequence[Recalled], *, invalid: int = 0) -> None:
-    """Count lookups, and record the hits of known callers before they are told."""
+async def note(visit: Visit, rows: Sequence[Recalled], moment: Moment, *, invalid: int = 0, with_related: bool = False) -> None:
+    """Count lookups; of known callers, record before they are told what they are told: also for the day when it ends.
+
+    `with_related`: the shape also tells of what is related.
+    """
     who = str(visit.caller.caller_class)
     for row in rows:
         visit.api.measures.lookups[str(row.match), who] += 1
     if invalid:
         visit.api.measures.lookups["invalid", who] += invalid
-    if visit.caller.actor:
-        await visit.api.node.access_log.record([_entry(visit, row) for row in rows if row.statements or row.related])
+    if not visit.caller.actor:
+        return
+    said = [(row, [*row.statements, *(one for hit in row.related if with_related for one in hit.statements)]) for row in rows]
+    await visit.api.node.access_log.record([_entry(visit, row, listings, moment) for row, listings in said if listings])
 
 
-def _entry(visit: Visit, row: Recalled) -> AuditEntry:
-    said: Iterable[str] = (one.sid for one in (*row.statements, *(one for hit in row.related for one in hit.statements)))
-    now_ms = visit.api.node.clock()
-    return AuditEntry(now_ms, visit.caller.actor, "screen", row.subject.id, visit.purpose, visit.case, tuple(dict.fromkeys(said)))
+def _entry(visit: Visit, row: Recalled, said: Sequence[Listing], moment: Moment) -> AuditEntry:
+    caller = visit.caller
+    sids = tuple(dict.fromkeys(one.sid for one in said))
+    told = tuple((caller.owner, one.origin, one.sid, str(told_word([one], caller.reader, moment))) for one in said if caller.owner)
+    return AuditEntry(moment.now_ms, caller.actor, "screen", row.subject.id, visit.purpose, visit.case, sids, told)
 
 
 Looking = Annotated[Visit, Depends(AsksCompat(Action.SCREEN))]

@@ -43,9 +43,9 @@ async def compat_chainalysis_address(visit: Looking, address: str) -> Response:
     try:
         row = recall.one(address, visit.caller.reader, moment)
     except InvalidAddress:
-        await note(visit, [], invalid=1)
+        await note(visit, [], moment, invalid=1)
         raise
-    await note(visit, [row])
+    await note(visit, [row], moment)
     base = visit.api.node.identity.public_url
     state = [(one, shown_state(one, visit.caller.reader, moment)) for one in row.statements]
     return answer(visit, {"identifications": [identification(one, shown, base) for one, shown in state]}, moment)

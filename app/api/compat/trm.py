@@ -59,7 +59,7 @@ async def compat_trm_sanctions(visit: Looking) -> Response:
     asked = as_model(read_body(visit.request, body), s.TrmSanctionQueries).root
 
     async def work() -> Response:
-        rows, moment = await _recall(visit, [(one.address, None) for one in asked])
+        rows, moment = await _recall(visit, [(one.address, None) for one in asked], with_related=False)
         words: list[JsonValue] = [
             {"address": one.address, "isSanctioned": bool(row.statements)} for one, row in zip(asked, rows, strict=True)
         ]
@@ -81,7 +81,7 @@ async def compat_trm_wallets(visit: Looking) -> Response:
     asked = as_model(read_body(visit.request, body), s.TrmWalletQueries).root
 
     async def work() -> Response:
-        rows, moment = await _recall(visit, [(one.address, one.chain) for one in asked])
+        rows, moment = await _recall(visit, [(one.address, one.chain) for one in asked], with_related=True)
         base = visit.api.node.identity.public_url
         words: list[JsonValue] = [wallet(one, row, base) for one, row in zip(asked, rows, strict=True)]
         return answer(visit, words, moment)
@@ -89,7 +89,7 @@ async def compat_trm_wallets(visit: Looking) -> Response:
     return await visit.once(body, work)
 
 
-async def _recall(visit: Visit, queries: Sequence[tuple[str, str | None]]) -> tuple[list[Recalled], Moment]:
+async def _recall(visit: Visit, queries: Sequence[tuple[str, str | None]], *, with_related: bool) -> tuple[list[Recalled], Moment]:
     """All of them at one moment; InvalidAddress names every row that cannot be read."""
     visit.spend_addresses(len(queries))
     recall = visit.api.node.recall
@@ -100,10 +100,10 @@ async def _recall(visit: Visit, queries: Sequence[tuple[str, str | None]]) -> tu
         except InvalidAddress as error:
             faults.append(Fault(f"/{number}/address", error.code, error.detail))
     if faults:
-        await note(visit, [], invalid=len(faults))
+        await note(visit, [], moment, invalid=len(faults))
         where = "; ".join(f"{fault.pointer}: {fault.code}, {fault.detail}" for fault in faults[:10])
         raise InvalidAddress(faults[0].code, f"nothing was screened, {len(faults)} of the addresses cannot be read: {where}")
-    await note(visit, rows)
+    await note(visit, rows, moment, with_related=with_related)
     return rows, moment
 
 

@@ -195,10 +195,10 @@ async def _wallets(visit: Visit, texts: Sequence[str], moment: Moment) -> list[f
         try:
             row = recall.one(text, visit.caller.reader, moment)
         except InvalidAddress:
-            await note(visit, [], invalid=1)
+            await note(visit, [], moment, invalid=1)
             raise
         rows[row.subject.id] = row
-    await note(visit, list(rows.values()))
+    await note(visit, list(rows.values()), moment)
     return [ftm.of_subject(row, moment) for row in rows.values() if row.statements]
 
 
