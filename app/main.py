@@ -24,6 +24,7 @@ from app.index.listings import ListingIndex
 from app.index.sources import SourceBoard
 from app.sdk.outbound import Transport, make_client
 from app.sdk.peer import PeerClient
+from app.sdk.post import Poster
 from app.seal.bearer import sign_request
 from app.seal.jws import assert_backend
 from app.seal.keyring import Keyring
@@ -37,12 +38,12 @@ from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
+from app.services.deliver import Deliverer
 from app.services.enroll import (
     NodeFile,
     heartbeat_key,
     log_keys,
     node_key,
-    read_key,
     read_node_file,
     read_note_seed,
     read_root_documents,
@@ -64,6 +65,7 @@ from app.services.screen import Screening
 from app.services.trust import Trust
 from app.services.view import Parts as ViewParts
 from app.services.view import Views
+from app.services.watch import Watching
 from app.settings import Settings, load
 from app.storage.anchor import AnchorFile
 from app.storage.database import Database
@@ -126,6 +128,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     moment = Moments(settings, keyring, guards=guards, sources=sources, clock=clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
+    worker = f"{os.getpid()}-{time.monotonic_ns():x}"
     recognition = Recognition(database, keyring, node_id=identity.node_id, clock=clock)
     return Node(
         identity=identity,
@@ -145,11 +148,14 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         recognition=recognition,
         guards=guards,
         attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),
-        notify=Notify(
+        notify=Notify(database, moment=moment, reader_of=recognition.watcher, worker=worker, shares_database=shares_database),
+        watching=Watching(database, clock=clock, allow_loopback=settings.allow_loopback),
+        deliverer=Deliverer(
             database,
-            moment=moment,
+            Poster(allow_loopback=settings.allow_loopback, timeout_s=settings.webhook_timeout_s),
             reader_of=recognition.watcher,
-            worker=f"{os.getpid()}-{time.monotonic_ns():x}",
+            clock=clock,
+            worker=worker,
             shares_database=shares_database,
         ),
         views=_views(settings, written, ViewParts(database, index, own_log, moment, guards)),
@@ -194,7 +200,8 @@ class Floor:
 def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wires) -> Federation:
     """The peer half of a node."""
     clock = floor.clock
-    key = read_key(settings.keys_dir / "node.jwk")
+    written = read_node_file(settings.data_dir)
+    key = node_key(settings.data_dir, written, floor.keyrings.own.documents[-1])
     http = make_client(settings.allow_loopback, wires.transport)
 
     def connect(row: PeerRow) -> PeerClient:

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     peer_backoff_max_s: int = Field(300, ge=1, le=300, description="Longest pause before a peer that failed is asked again.")
     allow_loopback: bool = Field(False, description="Peers and webhooks on loopback, there also by plain http (development only).")
     view_interval_s: int = Field(60, ge=1, le=60, description="A view head is signed at least so often, in seconds.")
+    webhook_timeout_s: int = Field(15, ge=1, le=30, description="How long a webhook may take to answer, in seconds.")
     witness_policy_file: str = Field("", description="Quorum of witnesses in C2SP policy format; empty: any two other jurisdictions.")
 
     @field_validator("log_level")

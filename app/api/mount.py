@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from app.api import compat, health, keys, log, policies, receipts, registry, screening, statements, subjects, views
+from app.api import compat, health, keys, log, policies, receipts, registry, screening, statements, subjects, views, watching
 from app.api import federation as fed
 
 ROUTERS: tuple[APIRouter, ...] = (
+    watching.router,
     screening.router,
     views.router,
     receipts.router,

@@ -39,6 +39,7 @@ class Action(StrEnum):
     READ_RECEIPTS = "read_receipts"
     OWN_POLICIES = "own_policies"
     READ_KEYS = "read_keys"
+    WATCH = "watch"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
     OPERATE = "operate"
@@ -87,6 +88,7 @@ _TABLE: dict[Action, tuple[frozenset[CallerClass], str | None]] = {
     Action.READ_RECEIPTS: (frozenset({CallerClass.VASP, CallerClass.AGENCY, CallerClass.REDRESS}), "screen"),
     Action.OWN_POLICIES: (frozenset({CallerClass.VASP, CallerClass.AGENCY}), "screen"),
     Action.READ_KEYS: (_KEYED, None),
+    Action.WATCH: (frozenset({CallerClass.VASP, CallerClass.AGENCY}), "watch"),
     Action.MANAGE_KEYS: (frozenset({CallerClass.OPERATOR}), "operate"),
     Action.READ_AUDIT: (frozenset({CallerClass.AUDITOR}), "audit"),
     Action.OPERATE: (frozenset({CallerClass.OPERATOR}), "operate"),

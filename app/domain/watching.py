@@ -176,6 +176,7 @@ def is_pattern(text: str) -> bool:
     return _PATTERN.fullmatch(text) is not None and any(fnmatchcase(kind, text) for kind in EVENT_TYPES)
 
 
-def chooses(patterns: Collection[str], kind: str) -> bool:
-    """Whether one of the patterns names this type."""
-    return any(fnmatchcase(kind, pattern) for pattern in patterns)
+def goes_to(kind: str, watchlist: str, *, events: Collection[str], watchlists: Collection[str]) -> bool:
+    """Whether an event goes to an address that chose these types and lists; a correction of what was told belongs to no list."""
+    is_listed = not watchlists or not watchlist or watchlist in watchlists
+    return is_listed and any(fnmatchcase(kind, pattern) for pattern in events)

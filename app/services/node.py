@@ -18,6 +18,7 @@ from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
+from app.services.deliver import Deliverer
 from app.services.federation import Federation
 from app.services.guard import Guards
 from app.services.notify import Notify
@@ -27,6 +28,7 @@ from app.services.recall import Recall
 from app.services.recognise import Recognition
 from app.services.screen import Screening
 from app.services.view import PAUSE_S, Views
+from app.services.watch import Watching
 from app.storage.database import Database
 
 log = logging.getLogger("cordon.node")
@@ -76,6 +78,8 @@ class Node:
     views: Views
     attestation: Attestation
     notify: Notify
+    watching: Watching
+    deliverer: Deliverer
     access_log: AccessLog
     moment: Callable[[], Moment]
     clock: Callable[[], int]
@@ -105,6 +109,7 @@ class Node:
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)
         self._every(3_600.0, self._drop_old_held)
         self._every(WATCH_S, self._watch, at_once=True)
+        self._every(WATCH_S, self.deliverer.tick)
         self._every(3_600.0, self.notify.upkeep)
         if self.shares_database:
             self._every(FOLLOW_S, self._follow_database)
@@ -121,6 +126,7 @@ class Node:
         if self.federation is not None:
             await self.federation.stop()
         await self.gate.stop()
+        await self.deliverer.stop()
         await self.database.close()
 
     def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:

@@ -27,8 +27,8 @@ from app.domain.watching import (
     STANDING,
     EventType,
     Word,
-    chooses,
     correction,
+    goes_to,
     keys_of_subject,
     known_before,
     says_the_same,
@@ -354,5 +354,5 @@ async def _publish(tx: Transaction, owner: str, events: Sequence[WatchEvent], no
             await tx.webhooks.queue(
                 Delivery(hook.id, one.seq, one.urgent, now_ms)
                 for one in numbered
-                if chooses(hook.events, one.type) and (not hook.watchlists or not one.watchlist or one.watchlist in hook.watchlists)
+                if goes_to(one.type, one.watchlist, events=hook.events, watchlists=hook.watchlists)
             )

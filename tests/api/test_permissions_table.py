@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.api import federation
+from app.api import federation, watching
 from app.api.description import asks_of
 from app.domain.api_key import read_api_key
 from app.domain.statement import ohash_of
@@ -37,6 +37,8 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
     await accept(front.node, hidden)
     stranger = read_api_key(await front.key("de.fiu", "vasp"))
     assert stranger is not None
+    others = await front.node.watching.create_list("de.fiu/green", "", [])
+    hook = await front.node.watching.create_hook("de.fiu/green", "https://hooks.example/in", events=["*"], watchlists=[])
     ids = {
         "sid": sid_in(hidden),
         "address": wallet_id(1),
@@ -58,6 +60,8 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "/v1/entities": "entity:de.lka:golden-sun",
         "/v1/members": "de.lka",
         "/v1/api-keys": stranger.id,
+        "/v1/watchlists": others.id,
+        "/v1/webhooks": hook.id,
         "/compat/yente/entities": "entity:de.lka:golden-sun",
     }
     bodies: dict[str, dict[str, Any]] = {
@@ -66,6 +70,10 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
         "/compat/trm/public/v1/sanctions/screening": {"json": [{"address": wallet_id(1)}]},
         "/compat/trm/public/v2/screening/addresses": {"json": [{"address": wallet_id(1)}]},
         "/compat/yente/match/{dataset}": {"json": {"queries": {"q": {"schema": "Company", "properties": {"name": ["golden"]}}}}},
+        "/v1/watchlists": {"json": {"items": [{"id": wallet_id(1)}]}},
+        "/v1/webhooks": {"json": {"url": "https://hooks.example/in"}},
+        "/v1/webhooks/{id}/replay": {"json": {"cursor": "5f2c9a7be01d-1"}},
+        "/v1/corrections/acknowledge": {"json": {"cursor": "5f2c9a7be01d-1"}},
         "/fed/v1/nudge": {"json": {"o": OWN, "size": 1}},
         "/fed/v1/acks": {"json": {"o": OWN, "size": 1, "sids": [sid_in(hidden)]}},
         "/fed/v1/evidence": {"content": "cordon-fork/v1\n", "headers": {"Content-Type": "text/plain"}},
@@ -87,7 +95,7 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
                     if method == "GET" and route.path in ("/v1/wallets", "/v1/indicators", "/v1/screen"):
                         path += f"?id={wallet_id(1) if 'indicators' not in path else 'scam.example'}"
                     path += QUERIES.get(route.path, "")
-                    options = bodies.get(route.path, {}) if method == "POST" else {}
+                    options = bodies.get(route.path, {}) if method == "POST" else {"json": {}} if method == "PATCH" else {}
                     answer = await client.request(method, path, **options)
                     found.setdefault(f"{method} {route.path}", {})[name] = answer.status_code
     return found
@@ -96,6 +104,7 @@ async def ask(federating: Federating) -> dict[str, dict[str, int]]:
 async def test_the_table_is_the_one_that_was_agreed(federating: Federating, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each route has a row, each class a status: what exists for somebody else is 404, what a class may not do 403, and 401 without a key."""
     monkeypatch.setattr(federation, "STREAM_S", 0.0)  # a stream that ends at once
+    monkeypatch.setattr(watching, "STREAM_S", 0.0)
     found = await ask(federating)
     agreed = json.loads(TABLE.read_text("utf-8"))
     assert set(found) == set(agreed), "a route without an entry: decide who may call it, and write it down"
