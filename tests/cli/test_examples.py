@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from app.sdk.webhook import WebhookKey, headers_for
 from tests.cli.program import ROOT, RunningNode, environment, running
 
 EXAMPLES = ROOT / "examples"
@@ -60,3 +66,34 @@ def test_an_exchange_screens(node: RunningNode):
     assert done.returncode == 0, done.stderr
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["hold", "pass", "wait", "pass"]
     assert example("vasp_screens.py", "http://127.0.0.1:9", asked[3]).stdout.startswith("wait:")
+
+
+def test_an_exchange_receives():
+    """Acts once on what is signed, however often it comes; refuses what is not."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    key = WebhookKey(os.urandom(32), os.urandom(32))
+    data = {"sid": "s", "subject": "3d56", "reference": None}
+    body = json.dumps({"id": "a-1", "type": "listing.corrected.v1", "urgent": True, "data": data}).encode()
+    command = [sys.executable, EXAMPLES / "vasp_receives.py", str(port)]
+    given = {**environment(), "WEBHOOK_SECRET": key.secret}
+    receiver = subprocess.Popen(command, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        signed = headers_for([key], "a-1", int(time.time()), body)
+        forged = {**signed, "webhook-id": "a-2"}
+        assert [_post(port, headers, body) for headers in (signed, forged, signed)] == [204, 401, 204]
+    finally:
+        receiver.terminate()
+        told, _ = receiver.communicate(timeout=10)
+    assert told.splitlines()[0] == "URGENT listing.corrected.v1: 3d56 by statement s"
+    assert [line.partition(":")[0] for line in told.splitlines()[1:]] == ["refused"]
+
+
+def _post(port: int, headers: dict[str, str], body: bytes) -> int:
+    for _ in range(100):
+        try:
+            return httpx.post(f"http://127.0.0.1:{port}/", content=body, headers=headers, trust_env=False).status_code
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError("the receiver does not listen")
