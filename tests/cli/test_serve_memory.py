@@ -1,0 +1,82 @@
+"""A real `cordon serve` under a mixed load: what it holds does not grow with what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import statistics
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.services.enroll import read_key, read_node_file
+from tests.cli.program import RunningNode, running, wallets
+from tests.factories import Signer, wallet
+
+WARM_S, RUN_S = 6, 10
+MOST_GROWTH = 12 * 1024 * 1024
+"""Between the first and the last third: the answers to the long lists alone, if they stayed, would be more."""
+PLENTY = {"CORDON_RATE_PUBLIC_PER_MINUTE": "1000000"}
+
+
+def resident(node: RunningNode) -> int:
+    """Bytes of the process in memory."""
+    pages = int(Path(f"/proc/{node.child.pid}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def ask(client: httpx.AsyncClient, signer: Signer, until: float) -> int:
+    """Lookups, lists in three forms, views, rubbish and a listing now and then; how many requests were answered."""
+    answered = 0
+    for turn in itertools.takewhile(lambda _: time.monotonic() < until, itertools.count()):
+        some = wallets(1_000_000 + turn * 50, 50)
+        answers = [
+            *[await client.get(f"/v1/screen/{one}") for one in some[:20]],
+            await client.post("/v1/screen", json={"items": [{"address": one} for one in some]}),
+            await client.post("/v1/screen?include=all", content="\n".join(some * 20), headers={"Content-Type": "text/plain"}),
+            await client.post("/v1/screen?include=hits", content="address\n" + "\n".join(some), headers={"Content-Type": "text/csv"}),
+            await client.get(f"/v1/view/clear/bucket/{turn % 65_536:04x}"),
+            await client.get(f"/v1/view/clear/segment/{turn % 256:02x}"),
+            await client.get("/v1/view/clear/head"),
+            await client.get("/v1/statements?limit=100"),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * len(answers)
+        refused = await client.post("/v1/statements", content=f"rubbish {turn}", headers={"Content-Type": "application/sd-jwt"})
+        assert refused.status_code == 400
+        if turn % 10 == 0:
+            wire = signer.listing(wallet(int.from_bytes(os.urandom(6), "big")))
+            taken = await client.post("/v1/statements", content=wire, headers={"Content-Type": "application/sd-jwt"})
+            assert taken.status_code == 201, taken.text
+        answered += len(answers) + 1
+    return answered
+
+
+async def watch(node: RunningNode, until: float) -> list[int]:
+    """The memory of the node, ten times a second."""
+    seen: list[int] = []
+    while time.monotonic() < until:
+        seen.append(resident(node))
+        await asyncio.sleep(0.1)
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+async def test_memory_stays_flat_under_a_mixed_load(node_dir: Path) -> None:
+    """After a warm-up the last third of the run holds no more than the first, but for what was listed and the noise of an allocator."""
+    written = read_node_file(node_dir)
+    signer = Signer(read_key(node_dir / "keys" / "zz.police.jwk"), written.origin, lambda: time.time_ns() // 1_000_000)
+    with running(node_dir, **PLENTY) as node:
+        until = time.monotonic() + WARM_S + RUN_S
+        async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
+            askers = [asyncio.create_task(ask(client, signer, until)) for _ in range(3)]
+            await asyncio.sleep(WARM_S)
+            seen = await watch(node, until)
+            answered = await asyncio.gather(*askers)
+    third = len(seen) // 3
+    growth = statistics.median(seen[-third:]) - statistics.median(seen[:third])
+    assert sum(answered) > 100
+    assert growth < MOST_GROWTH, f"{growth / 1024 / 1024:.1f} MiB more after {sum(answered)} requests"
