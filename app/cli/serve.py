@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 DRAIN_S = 30
+WORKER_STARTS_S = 120
+"""A worker that has not answered for so long is replaced: with uvicorn's 5 s a slow machine would kill each before it has started."""
 
 
 def serve(
@@ -136,5 +138,6 @@ def _config(app: FastAPI | str, settings: Settings) -> Config:
         proxy_headers=False,  # the edge believes TRUSTED_PROXIES and nobody else
         timeout_keep_alive=65,
         timeout_graceful_shutdown=DRAIN_S,
+        timeout_worker_healthcheck=WORKER_STARTS_S,
         ws="none",
     )
