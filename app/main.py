@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api import Federated, configure_logs, install, operations_app
+from app.api.patience import PatientProtocol
 from app.domain.answer import Moment
 from app.domain.viewing import TIERS
 from app.index.heads import HeadBoard
@@ -334,7 +335,16 @@ async def beside(app: FastAPI, bind: str) -> AsyncIterator[None]:
         yield
         return
     host, _, port = bind.rpartition(":")
-    config = uvicorn.Config(operations_app(app), host=host, port=int(port), lifespan="off", log_config=None, access_log=False, ws="none")
+    config = uvicorn.Config(
+        operations_app(app),
+        host=host,
+        port=int(port),
+        http=PatientProtocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+    )
     server = _SideServer(config)
     serving = asyncio.create_task(server.serve())
     try:
