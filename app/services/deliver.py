@@ -37,6 +37,7 @@ SCHEDULE_S = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.1
 PER_ADDRESS = 4
 IN_ALL = 64
+REFILL_S = 0.05
 REST_S = 60
 MAX_REST_S = 86_400
 THROTTLED = frozenset({429, 502, 503, 504})
@@ -77,7 +78,7 @@ def keys_in_force(hook: Webhook, now_ms: int) -> list[WebhookKey]:
 
 
 class Deliverer:
-    """Sends what is due; `tick` starts attempts and waits for none of them."""
+    """Sends what is due; `tick` goes on as long as attempts end quickly, and waits for no slow one."""
 
     def __init__(
         self,
@@ -100,11 +101,19 @@ class Deliverer:
         """How many attempts ended how: delivered, failed, dead, disabled."""
 
     async def tick(self) -> None:
-        """Start what is due and fits: a few at a time for each address, so that a slow one keeps nobody waiting."""
+        """Send what is due: a few at a time to each address, so that a slow one keeps nobody waiting."""
+        while await self._start_due() and self._under_way:
+            ended, _ = await asyncio.wait(list(self._under_way.values()), timeout=REFILL_S, return_when=asyncio.FIRST_COMPLETED)
+            if not ended:
+                return
+
+    async def _start_due(self) -> bool:
+        """Start what is due and fits; whether there was any."""
+        started = False
         now_ms = self._clock()
         hooks = await self._database.quick.webhooks.ready(now_ms)
         if not hooks or not await self._is_ours(now_ms):
-            return
+            return False
         for hook in hooks:
             busy = sum(which == hook.id for which, _ in self._under_way)
             free = min(PER_ADDRESS - busy, IN_ALL - len(self._under_way))
@@ -114,7 +123,9 @@ class Deliverer:
                 key = (one.webhook, one.seq)
                 if free and key not in self._under_way:
                     free -= 1
+                    started = True
                     self._start(key, self._attempt(hook, one))
+        return started
 
     def _start(self, key: tuple[str, int], work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
