@@ -7,9 +7,9 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -18,10 +18,13 @@ from fastapi import FastAPI
 from app.api import Federated, configure_logs, install, operations_app
 from app.api.patience import PatientProtocol
 from app.domain.answer import Moment
+from app.domain.sandbox import IDS as SANDBOX_IDS
+from app.domain.sandbox import PROTECTED as SANDBOX_PROTECTED
 from app.domain.viewing import TIERS
 from app.index.heads import HeadBoard
 from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
+from app.index.sandbox import SandboxIndex
 from app.index.sources import SourceBoard
 from app.sdk.outbound import Transport, make_client
 from app.sdk.peer import PeerClient
@@ -69,6 +72,7 @@ from app.services.view import Views
 from app.services.watch import Watching
 from app.settings import Settings, load
 from app.storage.anchor import AnchorFile
+from app.storage.audit import AuditEntry
 from app.storage.database import Database
 from app.storage.keyfiles import DataDirLock
 from app.storage.peers import PeerRow
@@ -129,6 +133,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     moment = Moments(settings, keyring, guards=guards, sources=sources, clock=clock)
     access_log = AccessLog(database)
     screening = Screening(index, moment=moment, record=access_log.record)
+    sandbox = _sandbox(index, moment=moment, access_log=access_log)
     worker = f"{os.getpid()}-{time.monotonic_ns():x}"
     recognition = Recognition(database, keyring, node_id=identity.node_id, clock=clock)
     return Node(
@@ -141,6 +146,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         own_log=own_log,
         gate=gate,
         screening=screening,
+        sandbox=sandbox,
         bulk=Bulk(listed, is_current=lambda: True),
         publisher=Publisher(database, identity.origin),
         consultation=Consultation(database, keyring, find=screening.find, moment=moment),
@@ -169,6 +175,19 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         if settings.federation
         else None,
     )
+
+
+def _sandbox(index: ListingIndex, *, moment: Callable[[], Moment], access_log: AccessLog) -> Screening:
+    """Screening for `test` keys: what is made up is in no access log."""
+
+    def now() -> Moment:
+        live = moment()
+        return replace(live, protected=lambda id_: id_ == SANDBOX_PROTECTED or live.protected(id_))
+
+    async def record(entries: Sequence[AuditEntry]) -> None:
+        await access_log.record([one for one in entries if one.subject not in SANDBOX_IDS])
+
+    return Screening(SandboxIndex(index), moment=now, record=record)
 
 
 def _views(settings: Settings, written: NodeFile, parts: ViewParts) -> Views:

@@ -68,6 +68,8 @@ class Node:
     own_log: OwnLog
     gate: Gate
     screening: Screening
+    sandbox: Screening
+    """The same with the sandbox's addresses, for `test` keys."""
     bulk: Bulk
     publisher: Publisher
     consultation: Consultation

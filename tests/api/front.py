@@ -59,13 +59,14 @@ class Front:
         tier: str = "green",
         quota: Mapping[str, int] | None = None,
         expires_ms: int | None = None,
+        environment: str = "live",
     ) -> str:
         """An API key, made as the command line makes it."""
-        new = new_api_key()
+        new = new_api_key(environment=environment)
         one = Client(
             new.id,
             new.secret_sha256,
-            "live",
+            environment,
             member,
             client_class,
             "test",
