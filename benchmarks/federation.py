@@ -72,7 +72,13 @@ class Agency:
 
     def listing(self, number: int) -> str:
         """A signed listing of one wallet."""
-        claims: dict[str, JsonValue] = {"v": 1, "iss": f"{self.place.code}.{AGENCY}", "org": self.place.origin, "knd": "listing", "iat": self.now}
+        claims: dict[str, JsonValue] = {
+            "v": 1,
+            "iss": f"{self.place.code}.{AGENCY}",
+            "org": self.place.origin,
+            "knd": "listing",
+            "iat": self.now,
+        }
         claims |= {"exp": self.now + 300 * 86_400, "tlp": "GREEN"}
         return build_statement(claims, {"core": [wallet(number), context(self.now)]}, self.key)
 
