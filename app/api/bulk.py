@@ -108,6 +108,8 @@ async def _keep(visit: Visit) -> bytes:
             parts.append(part)
             if bulk.kept_bytes > KEPT_BYTES:
                 raise Unavailable("too many long lists are being screened: send this one again in a minute, or ask for hits only")
+        if not any(parts):
+            raise Schema("the body holds no row: send one address a line")
     except BaseException:
         bulk.kept_bytes -= sum(map(len, parts))
         raise

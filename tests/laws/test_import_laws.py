@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.domain.errors import Refused
 from app.domain.item_context import carries_strong_actions
 from app.domain.item_listing import ITEM_CHECKS, Findings
+from app.domain.statement import Disclosure
 from app.formats.importing import FORMATS, read_files
 from app.formats.interface import Options, Row
 from tests.formats.addresses import btc, evm, tron
@@ -77,7 +78,7 @@ def check(row: Row) -> None:
         found = Findings(
             carries_strong_actions(row.context.item()), clear=False, rows=[], links=[], typologies=set(), guards=[], unembargoed=[]
         )
-        ITEM_CHECKS[str(row.item["type"])](row.item, 0, "", found)
+        ITEM_CHECKS[str(row.item["type"])](row.item, Disclosure("", "", "", "core.0", "core", 0, row.item), "", found)
 
 
 @settings(max_examples=600, deadline=None)
