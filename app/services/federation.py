@@ -22,7 +22,6 @@ from app.sdk.peer import PeerClient
 from app.sdk.via import Via
 from app.seal.jws import PublicKey
 from app.seal.keyrings import Keyrings
-from app.seal.notes import NoteKey
 from app.services.admit import Gate, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.follow import HEAL_EVERY_S, Endings, Follower, FollowRules, Mirroring, Recovery
@@ -79,7 +78,7 @@ class Federation:
             heads=parts.heads,
             sources=parts.sources,
             clock=parts.clock,
-            cosigner=_cosigner(parts),
+            cosigner=parts.voice.witness,
             on_fork=self._on_fork,
             on_grown=self._on_grown,
             on_erased=self._on_erased,
@@ -484,7 +483,3 @@ class Federation:
         before = next((one for one in self._parts.sources.sources if one.origin == origin), None)
         self._parts.sources.put(Source(origin, "forked", before.heard_s if before is not None else 0))
         self.mirroring.forget(origin)
-
-
-def _cosigner(parts: Parts) -> NoteKey | None:
-    return parts.voice.witness
