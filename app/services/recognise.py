@@ -48,11 +48,12 @@ class Recognition:
         if remembered is not None:
             return remembered
         key = read_api_key(key_text)
-        client = await self._database.quick.clients.get(key.id if key else "-")
-        expected = client.secret_sha256 if client else _NOBODY
+        clients = self._database.quick.clients
+        expected = await clients.secret_of(key.id if key else "-") or _NOBODY
         given = key.secret_sha256 if key else _NOBODY[:31] + b"\x01"
         same = hmac.compare_digest(expected, given)
-        if key is None or client is None or not same or client.environment != key.environment or not client.is_valid(self._clock()):
+        client = await clients.get(key.id) if same and key else None
+        if key is None or client is None or client.environment != key.environment or not client.is_valid(self._clock()):
             raise Unauthenticated("this API key opens nothing: it is mistyped, has expired or was ended")
         caller = self._caller(client)
         if len(self._remembered) >= REMEMBERED_MOST:

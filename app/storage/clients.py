@@ -14,6 +14,8 @@ from app.storage.tables import client
 
 _C = client.c
 _PUT = upsertion(client)
+# One row whether there is a key of this id or not, so that both cost the same.
+_SECRET = Query(select(select(_C.secret_sha256).where(_C.id == bindparam("id")).scalar_subquery()))
 _GET = Query(select(client).where(_C.id == bindparam("id")))
 _ALL = select(client).order_by(_C.created_ms, _C.id)
 _LISTS = {False: Query(_ALL), True: Query(_ALL.where(_C.member == bindparam("member")))}
@@ -67,6 +69,12 @@ class ClientShelf:
             one.revoked_ms,
         )
         await self._session.run_many(_PUT, [row])
+
+    async def secret_of(self, client_id: str) -> bytes | None:
+        """The digest of a key's secret alone: an id that is there takes as long as one that is not (trust-and-ops S-02)."""
+        ((secret,),) = await self._session.rows(_SECRET, id=client_id)
+        found: bytes | None = secret
+        return found
 
     async def get(self, client_id: str) -> Client | None:
         """A key by its id, valid or not."""

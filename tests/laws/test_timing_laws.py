@@ -82,7 +82,7 @@ async def compare(front: Front, one: tuple[str, str], two: tuple[str, str]) -> t
     return taken[one], taken[two]
 
 
-@pytest.mark.long  # the row of a known id costs some 20 µs more: it shows on a busy machine
+@pytest.mark.slow
 async def test_an_unknown_key_takes_as_long_as_a_wrong_one(town: Town, sqlite_migrated_url: str) -> None:
     """An id that nobody has, and an id that somebody has with another secret: both are looked up and compared (S-02)."""
     async with open_front(town, sqlite_migrated_url, **PLENTY) as front:
