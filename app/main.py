@@ -102,7 +102,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     keyring = Keyring(identity.origin, documents)
     keyrings = Keyrings(keyring)
     listed = ListedIds()
-    index = ListingIndex(listed)
+    index = ListingIndex(listed, database=database)
     guard_file = Path(settings.protected_file) if settings.protected_file else None
     guards = Guards(database, index, own_origin=identity.origin, file=guard_file)
     own_log = OwnLog(
@@ -129,6 +129,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
             shares_database=shares_database,
         ),
     )
+    index.catching_up.append(gate.follow)
     sources = SourceBoard()
     moment = Moments(settings, keyring, guards=guards, sources=sources, clock=clock)
     access_log = AccessLog(database)
@@ -220,6 +221,8 @@ class Floor:
 def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wires) -> Federation:
     """The peer half of a node."""
     clock = floor.clock
+    foreign = ForeignGate(database=floor.database, keyrings=floor.keyrings, index=floor.index, clock=clock)
+    floor.index.catching_up.append(foreign.follow)
     written = read_node_file(settings.data_dir)
     key = node_key(settings.data_dir, written, floor.keyrings.own.documents[-1])
     http = make_client(settings.allow_loopback, wires.transport)
@@ -243,7 +246,7 @@ def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wir
         Parts(
             database=floor.database,
             keyrings=floor.keyrings,
-            foreign=ForeignGate(database=floor.database, keyrings=floor.keyrings, index=floor.index, clock=clock),
+            foreign=foreign,
             gate=floor.gate,
             own_log=floor.own_log,
             heads=HeadBoard(),

@@ -6,16 +6,23 @@ Holds every listing whose fold state is `active`, whoever may see it; the reader
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 
 from app.domain.address import Wallet, kin_keys, read_canonical_wallet
 from app.domain.answer import Link, Listing
-from app.domain.errors import InvalidAddress
+from app.domain.errors import InvalidAddress, Unavailable
 from app.index.buckets import Full
 from app.index.listed import ListedIds
+from app.index.turns import Turn
+from app.storage.database import Database, Transaction
 
 log = logging.getLogger("cordon.index")
+
+ATTEMPTS = 5
+"""How often others' commits may come between before a still snapshot is given up."""
 
 Follower = Callable[[Collection[str] | None], None]
 """Is told the ids of which something else is said, in the same step; None: everything was read anew."""
@@ -27,8 +34,13 @@ class ListingIndex:
     Replaced tuples only, so a reader that holds one never sees it change under it.
     """
 
-    def __init__(self, listed: ListedIds | None = None) -> None:
+    def __init__(self, listed: ListedIds | None = None, *, database: Database | None = None) -> None:
+        """`database`: what `still` opens a snapshot of."""
         self._listed = listed
+        self._database = database
+        self._lock = asyncio.Lock()
+        self.catching_up: list[Callable[[], Awaitable[None]]] = []
+        """What takes in the commits of other workers."""
         self._by_subject: dict[str, tuple[Listing, ...]] = {}
         self._by_statement: dict[tuple[str, str], dict[str, None]] = {}
         self._by_key: dict[bytes, tuple[str, ...]] = {}
@@ -36,7 +48,7 @@ class ListingIndex:
         self._linked_by: dict[tuple[str, str], dict[str, None]] = {}
         self.positions: dict[str, int] = {}
         """Per log, the index up to which its statements are in here."""
-        self._touched: dict[str, None] | None = None
+        self._touched: dict[str, None] | None = None  # None: of every id
         self._followers: list[Follower] = []
 
     def __len__(self) -> int:
@@ -46,10 +58,38 @@ class ListingIndex:
         """Every id with a live listing."""
         return tuple(self._by_subject)
 
-    def take_touched(self) -> dict[str, None]:
-        """The ids of which something else is said since the last call; at the first call every id. For one caller: who keeps views."""
-        found = dict.fromkeys(self._by_subject) if self._touched is None else self._touched
-        self._touched = {}
+    # --- stand still -------------------------------------------------------------------------------------------------
+
+    def turn(self) -> Turn:
+        """For a gate: taken before its commit, left when the index has moved (`index/turns`)."""
+        return Turn(self._lock)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[Transaction]:
+        """A snapshot of the database at exactly `positions`; nothing moves the index while it is open. For reading alone, and briefly.
+
+        Unavailable if other workers log faster than this one can follow.
+        """
+        assert self._database is not None
+        for _ in range(ATTEMPTS):
+            async with self.turn() as turn:
+                await turn.take()
+                async with self._database.reading() as tx:
+                    if await self._stands_at_heads(tx):
+                        yield tx
+                        return
+            for catch_up in self.catching_up:
+                await catch_up()
+        raise Unavailable("other workers log without a pause: ask again in a moment")
+
+    async def _stands_at_heads(self, tx: Transaction) -> bool:
+        return all(head.size == self.positions.get(head.origin, 0) for head in await tx.log.heads())
+
+    def take_touched(self) -> dict[str, None] | None:
+        """The ids of which something else is said since the last call. None: it may be any, as at the first call, and the database has
+        to be read from the start. For one caller: who keeps views.
+        """
+        found, self._touched = self._touched, {}
         return found
 
     @property

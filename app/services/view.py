@@ -196,8 +196,8 @@ class Views:
     def _touch(self, moment: Moment) -> None:
         index, rules = self._parts.index, self._rules_at(moment)
         ids = index.take_touched()
-        if rules != self._rules:
-            self._rules, ids = rules, ids | dict.fromkeys(index.subjects())
+        if ids is None or rules != self._rules:
+            self._rules, ids = rules, (ids or {}) | dict.fromkeys(index.subjects())
         for view in self._views.values():
             view.touch(ids)
 

@@ -25,6 +25,7 @@ TileKey = tuple[int, int]
 _E, _H, _T, _S = log_entry.c, log_head.c, log_tile.c, statement.c
 _CREATE = insertion_if_absent(log_head)
 _HEAD = Query(select(log_head).where(_H.origin == bindparam("origin")))
+_HEADS = Query(select(log_head).order_by(_H.origin))
 _ORIGINS = Query(select(_H.origin).order_by(_H.origin))
 _SWAP = Query(
     update(log_head)
@@ -95,6 +96,10 @@ class LogShelf:
         """The head, or None for a log that was never created."""
         rows = await self._session.rows(_HEAD, origin=origin)
         return _head(rows[0]) if rows else None
+
+    async def heads(self) -> list[Head]:
+        """The heads of every log held, by origin."""
+        return [_head(row) for row in await self._session.rows(_HEADS)]
 
     async def swap_head(self, old_size: int, head: Head) -> None:
         """Move the head from `old_size` to `head` (its note stays as it is). Raises LostRace if the log was no longer `old_size` long."""

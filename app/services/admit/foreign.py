@@ -19,6 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.domain.errors import Betrayed, NotFound, Refused
 from app.domain.folding import Key, State
@@ -49,6 +50,8 @@ INDEX_EPOCH = "index_epoch"
 """Name of the value in `meta` that moves whenever statements moved without their log growing: other workers read them anew."""
 REFOLD = 512
 """Statements that are folded at a time when a whole stretch of a log changes."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +188,10 @@ class ForeignGate:
             if self._index.positions.get(origin, 0) < first:  # another worker was there, or our own last page lost its end
                 async with self._database.reading() as tx:
                     await self._catch_up(tx, origin)
-            done = await self._database.run(work)
-            if isinstance(done, Admission):
-                if done.size < after.size:
-                    raise LostRace(f"the cursor of {origin} stands at {done.size}, the page begins at {first}: read it again")
-                return done
-            return await self._finish(done)
+            done = await self._take_in(work)
+            if done.size < after.size:
+                raise LostRace(f"the cursor of {origin} stands at {done.size}, the page begins at {first}: read it again")
+            return done
 
     async def supply(self, origin: str, parts: Sequence[Offered], *, relay_from: str | None = None) -> Admission:
         """Late entitlement, healing: stubs of entries that were withheld, and parts of statements. What is not missing is passed over.
@@ -214,7 +215,7 @@ class ForeignGate:
                     raise LostRace("somebody else has brought some of this: look again")
                 return await self._supplied(tx, page, lacking, opened, head.size)
 
-            return await self._finish(await self._database.run(work))
+            return await self._take_in(work)
 
     async def _supplied(self, tx: Transaction, page: Page, lacking: Sequence[Lacking], opened: Sequence[Opened], size: int) -> _Kept:
         pairs = list(zip(lacking, opened, strict=True))
@@ -241,7 +242,7 @@ class ForeignGate:
             return _Kept(page, None, head.size, also=moved, epoch=await _next_epoch(tx))
 
         async with self._lock:
-            await self._finish(await self._database.run(work))
+            await self._take_in(work)
 
     # --- pieces --------------------------------------------------------------------------------------------------------
 
@@ -298,6 +299,12 @@ class ForeignGate:
         if page.control:
             done.renamed = await moved_by_members(tx, page.origin, before=self._faces.get(page.origin, {}))
         return done
+
+    async def _take_in(self, work: Callable[[Transaction], Awaitable[_Kept | T]]) -> Admission | T:
+        """Do the work in a transaction, and what follows from its commit in the same turn of the index."""
+        async with self._index.turn() as turn:
+            done = await turn.run(self._database, work)
+            return await self._finish(done) if isinstance(done, _Kept) else done
 
     async def _finish(self, done: _Kept) -> Admission:
         """After the commit: registry, index, and whoever wants to know."""
@@ -380,9 +387,7 @@ class ForeignGate:
             return _Kept(page, None, head.size, renamed=renamed, also=folded, epoch=epoch)
 
         async with self._lock:
-            done = await self._database.run(work)
-            if done is not None:
-                await self._finish(done)
+            await self._take_in(work)
 
     async def quarantine(self, origin: str, on: bool) -> None:
         """Let nothing of a log count here, or let it count again. Its entries are followed all the same."""
@@ -413,8 +418,8 @@ class ForeignGate:
                 await note_changes(tx, self._clock(), before={(origin, event.sid): HELD for event in events if event.kind == Kind.LISTING})
             return waiting, epoch
 
-        async with self._lock:
-            released, self._epoch = await self._database.run(work)
+        async with self._lock, self._index.turn() as turn:
+            released, self._epoch = await turn.run(self._database, work)
             for at in range(0, len(released), REFOLD):
                 async with self._database.reading() as tx:
                     events = await tx.statements.events_at(origin, released[at : at + REFOLD])
@@ -452,19 +457,21 @@ class ForeignGate:
                     fresh.replace(moved.statements, moved.listings, moved.links)
                     fresh.positions[origin] = size
                 behind = {origin: size for origin, size in self._index.positions.items() if size > fresh.positions.get(origin, 0)}
-            self._index.become(fresh)
+            async with self._index.turn() as turn:
+                await turn.take()
+                self._index.become(fresh)
 
     async def _catch_up(self, tx: Transaction, origin: str) -> None:
         head, at = await tx.log.head(origin), self._index.positions.get(origin, 0)
         if head is None or head.size <= at:
             return
-        for moved in (
-            await moved_between(tx, origin, at, head.size),
-            await moved_by_members(tx, origin, before=self._faces.get(origin, {})),
-        ):
-            self._index.replace(moved.statements, moved.listings, moved.links)
-            self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
-        self._index.positions[origin] = head.size
+        moves = await moved_between(tx, origin, at, head.size), await moved_by_members(tx, origin, before=self._faces.get(origin, {}))
+        async with self._index.turn() as turn:
+            await turn.take()
+            for moved in moves:
+                self._index.replace(moved.statements, moved.listings, moved.links)
+                self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
+            self._index.positions[origin] = head.size
 
 
 async def _waiting(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:

@@ -22,6 +22,7 @@ from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Re
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import ListingIndex
+from app.index.turns import Turn
 from app.seal.keyrings import Keyrings
 from app.services.admit.backwards import write_back
 from app.services.admit.facts import Facts, Known, gather_facts
@@ -194,8 +195,8 @@ class Gate:
 
         `leaves`: their hashes in a tree that this log signed. Betrayed if an entry is not there or has other bytes.
         """
-        async with self._lock:
-            await self._database.run(lambda tx: write_back(tx, self._log, page, leaves, keyrings=self.keyrings, now_ms=self._clock()))
+        async with self._lock, self._index.turn() as turn:
+            await turn.run(self._database, lambda tx: write_back(tx, self._log, page, leaves, keyrings=self.keyrings, now_ms=self._clock()))
             async with self._database.reading() as tx:
                 await self._catch_up(tx)
                 behind = await self._behind(tx)
@@ -293,6 +294,10 @@ class Gate:
 
     async def _commit(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
         """One batch from judgement to receipts. Returns what must be judged again because the registry changed in between."""
+        async with self._index.turn() as turn:
+            return await self._commit_in(turn, waiting)
+
+    async def _commit_in(self, turn: Turn, waiting: Sequence[_Waiting]) -> list[_Waiting]:
         verdicts: list[tuple[_Waiting, Result | Known]] = []
         rest: list[_Waiting] = []
         async with self._database.transaction() as tx:
@@ -315,6 +320,7 @@ class Gate:
             unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
             if not unsigned:
                 await self._give_lease_back(tx)
+            await turn.take()
         # Committed. From here on a crash leaves the statements logged and unanswered.
         if batch.entries:
             await self._log.read_back(batch.entries, grown)
@@ -325,6 +331,7 @@ class Gate:
         if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
             await self._log.sign(release=self._releasing())
         self._move_index(*behind, moved, *renamed)
+        turn.leave()
         if moved.erased:
             await self._forget()
         await self._tell_verdicts(verdicts, grown)
@@ -332,7 +339,7 @@ class Gate:
 
     async def follow(self) -> None:
         """Take in what another worker has logged: edge, registry, index."""
-        async with self._lock:
+        async with self._lock, self._index.turn() as turn:
             try:
                 async with self._database.reading() as tx:
                     await self._catch_up(tx)
@@ -340,6 +347,7 @@ class Gate:
             except Betrayed as error:
                 self.freeze(error)
             else:
+                await turn.take()
                 self._move_index(*behind)
 
     async def _behind(self, tx: Transaction) -> list[Moved]:
