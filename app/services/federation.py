@@ -345,11 +345,14 @@ class Federation:
     async def nudged(self, node: str, ohash: str, size: int) -> None:
         """A peer says that a log has grown: look sooner. It is handed on only when we have verified it ourselves."""
         origin = next((one for one in self._parts.keyrings.origins() if ohash_of(one) == ohash), None)
-        follower = self.followers.get(node_of_origin(origin) if origin else node)
-        if origin is None or follower is None:
+        home, messenger = self.followers.get(node_of_origin(origin) if origin else node), self.followers.get(node)
+        if origin is None or (await self.mirroring.tree(origin)).size >= size:
             return
-        if (await self.mirroring.tree(origin)).size < size:
-            follower.wake()
+        if home is not None:
+            home.wake()
+        # Its own node may be paused here, or out of reach: then who nudges is the one to ask, even if its last answers were no news.
+        if messenger is not None and not messenger.failures:
+            messenger.wake()
 
     async def take_evidence(self, node: str, text: str) -> None:
         """Evidence of a fork that a peer hands on."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +34,11 @@ def of_cluster(folder: Path, url: str) -> Iterator[Cluster]:
         yield cluster
 
 
+def worker_of(holder: str) -> int:
+    """The process that a holder names."""
+    return int(holder.partition("-")[0])
+
+
 def leases(url: str) -> dict[str, str]:
     """Who follows whom, as the database has it."""
     with psycopg.connect(libpq(read_url(url)), autocommit=True) as session:
@@ -51,7 +59,7 @@ def test_two_workers_follow_each_peer_once(paired: Cluster) -> None:
     assert paired.say("xa", 3) == 3
     paired.start("xb")
     paired.say("xb", 2)
-    paired.await_converged(90)  # the lease of the dead runs out after a minute
+    paired.await_converged(30)
     paired.converge()
 
 
@@ -61,4 +69,16 @@ def test_who_ends_in_order_gives_the_lease_back(paired: Cluster) -> None:
     assert leases(paired.databases["xb"]) == {}
     assert paired.say("xa", 2) == 2
     paired.start("xb")
+    paired.converge()
+
+
+def test_a_killed_worker_is_replaced_within_seconds(paired: Cluster) -> None:
+    """kill -9 of the worker that follows both, or one of the two: the other one follows within ten seconds, and nothing is lost."""
+    url = paired.databases["xb"]
+    before = leases(url)["follow node.xa.example"]
+    os.kill(worker_of(before), signal.SIGKILL)
+    began = time.monotonic()
+    assert paired.say("xa", 2) == 2
+    paired.until(lambda: leases(url).get("follow node.xa.example") != before, 10, "somebody else follows")
+    paired.await_converged(max(15 - (time.monotonic() - began), 1))
     paired.converge()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from app.domain.statement import ohash_of
 from tests.factories import sid_in, wallet, wallet_id
 from tests.simulator import World
 
@@ -21,3 +23,19 @@ async def test_a_listing_and_its_end_reach_the_peer(tmp_path: Path) -> None:
         await xa.say(xa.signer("xa.bka#1").retract(sid_in(wire)))
         assert await world.settle() == []
         assert xb.node.index.find(wallet_id(1)) == ()
+
+
+async def test_who_nudges_is_asked_when_the_log_s_own_node_is_not_followed(tmp_path: Path) -> None:
+    """xc follows xa through xb alone, and has left xb in peace for a while: xb's nudge of xa's log ends that pause."""
+    async with World.open(tmp_path, "xa", "xb", "xc") as world:
+        await world.introduce()
+        await world.settle()
+        federation = world["xc"].node.federation
+        assert federation is not None
+        await federation.trust.pause(world["xa"].node.identity.node_id, paused=True)
+        await federation.reload()
+        resting = asyncio.create_task(federation.followers["xb.example"]._rest(60))
+        await asyncio.sleep(0)
+        origin = world.origin("xa")
+        await federation.nudged("xb.example", ohash_of(origin), (await federation.mirroring.tree(origin)).size + 1)
+        await asyncio.wait_for(resting, 1)

@@ -11,7 +11,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, CordonError, InvalidProof, Refused, Unavailable
@@ -21,6 +20,7 @@ from app.sdk.via import Via
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import RootDocument
+from app.services.follow.lease import Lease
 from app.services.follow.mirroring import Mirroring
 from app.storage.database import Database, Transaction
 from app.storage.mirrors import MirrorRow
@@ -34,7 +34,6 @@ FREE_ROUNDS = 3
 LONGEST_BREATH_S = 5.0
 WAIT_S = 15
 """A long poll whose far side is gone is given up ten seconds after it: well within the half minute in which all is to be well again."""
-LEASE_MS = 60_000
 HEAL_EVERY_S = 60
 PATIENCE_S = 2.0
 WITHHELD_AFTER_S = 60.0
@@ -91,7 +90,7 @@ class Follower:
         self._woken = asyncio.Event()
         self._roots_due = True
         self._healed_ms = 0
-        self._lease = f"follow {peer.node}"
+        self._lease = Lease(database, f"follow {peer.node}", rules.worker, clock) if rules.shares_database else None
         self._fruitless = 0
         self.failures = 0
         self.last_success_ms = 0
@@ -100,23 +99,19 @@ class Follower:
     # --- the loop ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        try:
+        """Follow until cancelled; of several workers one at a time."""
+        if self._lease is None:
             await self._go_round()
-        finally:
-            if self._rules.shares_database:
-                await asyncio.shield(self._give_lease_back())
+        else:
+            await self._lease.hold(self._go_round)
 
     async def _go_round(self) -> None:
         while True:
             pause_s = 0.0
             try:
-                if await self._has_lease():
-                    began, before = time.monotonic(), self._mirroring.advanced[self.peer.node]
-                    await self.once(wait_s=min(self._rules.wait_s, int(self._rules.poll_s)))
-                    pause_s = self._breath(time.monotonic() - began, self._mirroring.advanced[self.peer.node] - before)
-                else:
-                    pause_s = 1.0
+                began, before = time.monotonic(), self._mirroring.advanced[self.peer.node]
+                await self.once(wait_s=min(self._rules.wait_s, int(self._rules.poll_s)))
+                pause_s = self._breath(time.monotonic() - began, self._mirroring.advanced[self.peer.node] - before)
             except CordonError as error:
                 pause_s = self._pause_after(error)
             except Exception as error:
@@ -226,19 +221,6 @@ class Follower:
                 await self._mirroring.heal(origin, self.via)
 
     # --- manners -------------------------------------------------------------------------------------------------------
-
-    async def _has_lease(self) -> bool:
-        """One worker follows a peer at a time."""
-        if not self._rules.shares_database:
-            return True
-        async with self._database.transaction() as tx:
-            return await tx.leases.take(self._lease, self._rules.worker, self._clock(), LEASE_MS)
-
-    async def _give_lease_back(self) -> None:
-        """Who ends in order leaves nobody waiting for his lease to run out."""
-        with suppress(CordonError):
-            async with self._database.transaction() as tx:
-                await tx.leases.release(self._lease, self._rules.worker)
 
     def _pause_after(self, error: CordonError) -> float:
         """Half a second, doubled with each failure, at most `backoff_max_s`, never less than `Retry-After`; half of it is chance."""
