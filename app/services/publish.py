@@ -8,7 +8,8 @@ is relayed, the rest comes from its origin alone, and what is withheld shows tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import orjson
@@ -23,14 +24,15 @@ from app.domain.tiles import TILE_WIDTH, TilePath, TileReader, encode_bundle, ne
 from app.seal.notes import add_lines, make_receipt
 from app.services.admit import receipt_extra
 from app.storage.database import Database, Transaction
-from app.storage.log import LogEntry
-from app.storage.records import Labelled, PartRow, Stored
+from app.storage.records import Labelled, Labels, Stored
 
 PAGE_LINES = 1_024
 PAGE_BYTES = 4 * 1024 * 1024
 PARTS_MOST = 256
-STRETCH = 128
+STRETCH = 256
 """Entries that are read and written in one go: between stretches the loop belongs to lookups, and memory stays bounded."""
+SHORT = 16
+"""Entries that are asked for at once and read without a transaction of their own: what is new, in other words."""
 
 _RELAYED = frozenset({Tlp.CLEAR, Tlp.GREEN})
 
@@ -139,7 +141,7 @@ class Publisher:
         async with self._database.reading() as tx:
             entries = await tx.log.entries(origin, first, first + path.width)
             labels = await tx.statements.labels(origin, first, first + path.width)
-        may = self._judge(origin, reader)
+        may = _Judge.of(reader, origin, own=self._origin)
         if len(entries) != path.width or len(labels) != path.width or not all(may.see_stub(label) for label in labels):
             raise NotFound("no such bundle for this caller: ask for hash tiles, or for entries one by one")
         return encode_bundle([entry.entry for entry in entries])
@@ -161,13 +163,11 @@ class Publisher:
         Fewer lines than asked for: ask again from the next index; none: the log has no more yet.
         """
         origin = await self.origin_of(ohash)
-        page, may = Page(), self._judge(origin, reader)
-        async with self._database.reading() as tx:
+        page, may = Page(), _Judge.of(reader, origin, own=self._origin)
+        async with self._reading(end - first) as tx:
             end = min(end, await self._processed(tx, origin), first + PAGE_LINES)
             for start in range(first, end, STRETCH):
-                indices = range(start, min(start + STRETCH, end))
-                entries = await tx.log.entries(origin, indices.start, indices.stop)
-                if not await self._write(tx, page, _Stretch(indices, entries), may):
+                if not await self._write(tx, page, range(start, min(start + STRETCH, end)), may):
                     break
                 await asyncio.sleep(0)
         return page
@@ -175,17 +175,24 @@ class Publisher:
     async def parts(self, ohash: str, indices: Sequence[int], reader: Reader) -> Page:
         """The same for single indices, ascending: after an entitlement that came late, or to fetch again what was lost."""
         origin = await self.origin_of(ohash)
-        page, may = Page(), self._judge(origin, reader)
-        async with self._database.reading() as tx:
+        page, may = Page(), _Judge.of(reader, origin, own=self._origin)
+        async with self._reading(len(indices)) as tx:
             if indices and indices[-1] >= await self._processed(tx, origin):
                 raise NotFound("the log held here does not reach the last of these indices")
             for start in range(0, len(indices), STRETCH):
-                some = indices[start : start + STRETCH]
-                entries = await tx.log.entries_at(origin, some)
-                if not await self._write(tx, page, _Stretch(some, entries), may):
+                if not await self._write(tx, page, indices[start : start + STRETCH], may):
                     break
                 await asyncio.sleep(0)
         return page
+
+    @asynccontextmanager
+    async def _reading(self, count: int) -> AsyncIterator[Transaction]:
+        """A few rows without a transaction: an entry never changes, and what is erased meanwhile was asked for before."""
+        if count <= SHORT:
+            yield self._database.quick
+            return
+        async with self._database.reading() as tx:
+            yield tx
 
     async def _processed(self, tx: Transaction, origin: str) -> int:
         """How far entries are served: as signed of the own log, as judged of a mirror."""
@@ -194,29 +201,22 @@ class Publisher:
             return 0
         return head.note_size if origin == self._origin else head.size
 
-    async def _write(self, tx: Transaction, page: Page, stretch: _Stretch, may: _Judge) -> bool:
+    async def _write(self, tx: Transaction, page: Page, indices: Sequence[int], may: _Judge) -> bool:
         """Add the lines of a stretch; False if the page is full."""
-        entry_at = {one.index: one for one in stretch.entries}
-        stated = await tx.statements.labelled(may.origin, stretch.indices)
-        shown = {index: one for index, one in stated.items() if index in entry_at and may.see(one)}
-        with_parts = [index for index, one in shown.items() if one.parts and may.see_any_part(one)]
-        parts_at: dict[int, list[PartRow]] = {}
-        for row in await tx.statements.parts_of(may.origin, with_parts) if with_parts else ():
-            parts_at.setdefault(row.index, []).append(row)
-        for index in stretch.indices:
-            found = shown.get(index)
-            if found is None:
+        entries = await tx.log.bytes_of(may.origin, indices)
+        stated = await tx.statements.labelled(may.origin, indices)
+        shown = {index: may.parts_with(one) for index, one in stated.items() if index in entries}
+        with_parts = [index for index, parts in shown.items() if parts]
+        texts = await tx.statements.texts_of(may.origin, indices if len(with_parts) == len(indices) else with_parts)
+        for index in indices:
+            parts = shown.get(index)
+            if parts is None:
                 line, sid = b'{"i":%d,"w":"stub"}' % index, ""
             else:
-                line, sid = _line(entry_at[index], may.parts_of(found, parts_at.get(index, ()))), found.sid
+                line, sid = _line(index, entries[index], texts.get(index, ()), parts), stated[index].sid
             if not page.take(line, sid):
                 return False
         return True
-
-    def _judge(self, origin: str, reader: Reader) -> _Judge:
-        # A node may have back what it logged itself: after a loss that is where its entries are (protocol §3.6).
-        is_home = reader.reader_class is ReaderClass.NODE and reader.id == node_of_origin(origin)
-        return _Judge(reader, origin, relays=origin != self._origin and not is_home, is_home=is_home)
 
     # --- proofs ---------------------------------------------------------------------------------------------------------
 
@@ -240,74 +240,66 @@ class Publisher:
         raise NotFound("no such statement for this caller")
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Places of a log, and the entries that are held of them."""
-
-    indices: Sequence[int]
-    entries: Sequence[LogEntry]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Judge:
     """What one reader is shown of one log. `relays`: it is another's, and only CLEAR and GREEN go further (protocol §3.8)."""
 
     reader: Reader
     origin: str
     relays: bool
-    is_home: bool = False
+    is_home: bool
+    known: dict[Labels, frozenset[str] | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, reader: Reader, origin: str, *, own: str) -> _Judge:
+        """Of `reader` and a log that is held by the node whose own log is `own`."""
+        # A node may have back what it logged itself: after a loss that is where its entries are (protocol §3.6).
+        is_home = reader.reader_class is ReaderClass.NODE and reader.id == node_of_origin(origin)
+        return cls(reader, origin, relays=origin != own and not is_home, is_home=is_home)
 
     def see_stub(self, label: Label) -> bool:
         """A stub whose place and issuer do not matter: for whole bundles."""
         return (not self.relays or label.tlp in _RELAYED) and can_read(label, self.reader)
 
-    def see(self, stated: Labelled) -> bool:
-        """The stub of one statement."""
+    def parts_with(self, stated: Labelled) -> frozenset[str] | None:
+        """The names of the parts that are shown with the stub; None if not even that is."""
+        labels = stated.labels
+        if labels in self.known:
+            return self.known[labels]
+        parts = self._parts(stated) if self._see(stated) else None
+        if all(label.tlp in _RELAYED for label in (labels.stub, *labels.parts.values())):
+            self.known[labels] = parts  # neither place nor issuer have a say in what is CLEAR or GREEN
+        return parts
+
+    def _see(self, stated: Labelled) -> bool:
+        label = stated.labels.stub
         if self.is_home:
             return True
-        if self.relays or stated.label.tlp in _RELAYED:
-            return self.see_stub(stated.label)
-        return is_own(stated.issuer, self.reader) or can_read(stated.label, self.reader.at(self.origin, stated.index))
+        if self.relays or label.tlp in _RELAYED:
+            return self.see_stub(label)
+        return is_own(stated.issuer, self.reader) or can_read(label, self.reader.at(self.origin, stated.index))
 
-    def see_any_part(self, stated: Labelled) -> bool:
-        """Whether there is a part to show, judged cheaply and never too narrowly."""
+    def _parts(self, stated: Labelled) -> frozenset[str]:
         if self.reader.reader_class is ReaderClass.PUBLIC:
-            return False  # the public's answers are delayed and embargoed: parts in bulk would undo both
-        return not self.relays or any(label.tlp in _RELAYED for label in stated.parts.values())
+            return frozenset()  # the public's answers are delayed and embargoed: parts in bulk would undo both
+        return frozenset(name for name, label in stated.labels.parts.items() if self._see_part(stated, label))
 
-    def parts_of(self, stated: Labelled, rows: Iterable[PartRow]) -> tuple[list[str], list[str]]:
-        """(disclosures, names of erased parts) of what is shown, in the order of the wire."""
-        shown: list[str] = []
-        erased: dict[str, None] = {}
-        readable: dict[str, bool] = {}
-        for row in rows:
-            name = row.part
-            if name not in readable:
-                readable[name] = self._see_part(stated, stated.parts.get(name))
-            if not readable[name]:
-                continue
-            if row.disclosure is None:
-                erased[name] = None
-            else:
-                shown.append(row.disclosure)
-        return shown, [*erased]
-
-    def _see_part(self, stated: Labelled, label: Label | None) -> bool:
+    def _see_part(self, stated: Labelled, label: Label) -> bool:
         if self.is_home:
             return True
-        if label is None or (self.relays and label.tlp not in _RELAYED):
+        if self.relays and label.tlp not in _RELAYED:
             return False
         return (not self.relays and is_own(stated.issuer, self.reader)) or can_read(label, self.reader.at(self.origin, stated.index))
 
 
-def _line(entry: LogEntry, parts: tuple[list[str], list[str]]) -> bytes:
-    disclosures, erased = parts
-    words: dict[str, object] = {"i": entry.index, "e": entry.entry.decode("ascii")}
-    if disclosures:
-        words["d"] = disclosures
-    if erased:
-        words["x"] = erased
-    return orjson.dumps(words)
+def _line(index: int, entry: bytes, texts: Iterable[tuple[str, str | None]], parts: Container[str]) -> bytes:
+    """One line. What a statement row stands for was read strictly: base64url and dots, which JSON writes as they are."""
+    shown = [text for part, text in texts if text is not None and part in parts]
+    erased = dict.fromkeys(part for part, text in texts if text is None and part in parts)
+    gone = b',"x":%b' % orjson.dumps([*erased]) if erased else b""
+    if not shown:
+        return b'{"i":%d,"e":"%b"%b}' % (index, entry, gone)
+    return b'{"i":%d,"e":"%b","d":["%b"]%b}' % (index, entry, '","'.join(shown).encode("ascii"), gone)
 
 
 async def _cosigned(tx: Transaction, origin: str, size: int, note: str) -> str:

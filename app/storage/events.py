@@ -11,8 +11,12 @@ import orjson
 
 from app.domain.folding import Event
 from app.domain.labels import Label, Tlp
+from app.storage.records import Labels
 
 _PLAIN = {tlp.value: Label(tlp) for tlp in Tlp}
+_MOST_LABELS = 1_024
+_LONGEST_LABELS = 512
+_labels: dict[bytes, Labels] = {}
 
 
 def pack_label(label: Label) -> list[str]:
@@ -62,6 +66,22 @@ def read_packed(event: bytes) -> dict[str, Any]:
     """The packed form, for those who want one member of it."""
     packed: dict[str, Any] = orjson.loads(event)
     return packed
+
+
+def unpack_labels(event: bytes) -> Labels:
+    """The labels alone. They stand first in the packed form; most statements of a log have the same, which are read once."""
+    # Within a JSON text no quote stands bare, so neither separator can be part of a name.
+    key = event.partition(b',"t":')[0].partition(b',"x":')[0]
+    found = _labels.get(key)
+    if found is None:
+        packed = read_packed(event)
+        parts = packed.get("p", {})
+        found = Labels(unpack_label(packed["l"]), {name: unpack_label(label) for name, label in parts.items()})
+        if len(_labels) >= _MOST_LABELS:
+            _labels.clear()
+        if len(key) <= _LONGEST_LABELS:
+            _labels[key] = found
+    return found
 
 
 def unpack_event(place: tuple[str, int, str, str, str, str], event: bytes) -> Event:

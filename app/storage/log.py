@@ -40,6 +40,9 @@ _NOTE = Query(
 _RANGE = Query(
     select(log_entry).where(_E.origin == bindparam("origin"), _E.idx >= bindparam("first"), _E.idx < bindparam("last")).order_by(_E.idx)
 )
+_BYTES = select(_E.idx, _E.entry).where(_E.origin == bindparam("origin"))
+_BYTES_BETWEEN = Query(_BYTES.where(_E.idx >= bindparam("first"), _E.idx < bindparam("last")))
+_BYTES_AT = Query(_BYTES.where(one_of(_E.idx, "indices")))
 _SOME = Query(select(log_entry).where(_E.origin == bindparam("origin"), one_of(_E.idx, "indices")).order_by(_E.idx))
 _WALK = Query(
     select(_E.idx, _E.entry, _E.leaf)
@@ -122,6 +125,12 @@ class LogShelf:
     async def entries_at(self, origin: str, indices: Collection[int]) -> list[LogEntry]:
         """The entries at `indices` that are there, in order."""
         return [LogEntry(*row) for row in await self._session.rows(_SOME, origin=origin, indices=indices)]
+
+    async def bytes_of(self, origin: str, indices: Collection[int]) -> dict[int, bytes]:
+        """The entries at `indices` (a range is read as one) that are there, as their bytes alone."""
+        if isinstance(indices, range):
+            return dict(await self._session.rows(_BYTES_BETWEEN, origin=origin, first=indices.start, last=indices.stop))
+        return dict(await self._session.rows(_BYTES_AT, origin=origin, indices=indices)) if indices else {}
 
     async def entry(self, origin: str, index: int) -> LogEntry | None:
         """One entry."""

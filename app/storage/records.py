@@ -46,15 +46,21 @@ class PartRow(NamedTuple):
         return self.disclosure is None
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """For whom a statement and its parts are, and who said it: what decides whether it is shown."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """For whom a statement is, and each of its parts. Statements that are for the same share one object (storage/events)."""
 
-    index: int
+    stub: Label
+    parts: Mapping[str, Label]
+
+
+class Labelled(NamedTuple):
+    """A statement by its place, who said it, and for whom: what decides whether it is shown."""
+
+    index: int  # type: ignore[assignment]  # as above
     sid: str
     issuer: str
-    label: Label
-    parts: Mapping[str, Label]
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from app.domain.claims import CONTROL_KINDS, FOREIGN_EDGE_KINDS
 from app.domain.folding import Event, Key, ShownState
 from app.domain.labels import Label
 from app.domain.statement import ohash_of
-from app.storage.events import pack_event, read_packed, unpack_event, unpack_label
+from app.storage.events import pack_event, unpack_event, unpack_labels
 from app.storage.records import Labelled, PartRow, StatementRecord, StatementRow, Stored
 from app.storage.session import Session
 from app.storage.sql import Query, Row, one_of
@@ -91,6 +91,9 @@ _COUNT = Query(
     select(_S.origin, func.count()).where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since")).group_by(_S.origin)
 )
 _PARTS = Query(select(part).where(_P.origin == bindparam("origin"), one_of(_P.idx, "indices")).order_by(_P.idx, _P.number))
+_TEXTS = select(_P.idx, _P.part, _P.disclosure).where(_P.origin == bindparam("origin")).order_by(_P.idx, _P.number)
+_TEXTS_BETWEEN = Query(_TEXTS.where(_P.idx >= bindparam("first"), _P.idx < bindparam("last")))
+_TEXTS_AT = Query(_TEXTS.where(one_of(_P.idx, "indices")))
 _ERASE = Query(
     update(part)
     .where(
@@ -194,7 +197,7 @@ class StatementShelf:
     async def labels_by_index(self, origin: str, first: int, last: int) -> dict[int, Label]:
         """The same by index: what is withheld from us, or was no statement, is absent."""
         rows = await self._session.rows(_LABELS, origin=origin, first=first, last=last)
-        return {index: unpack_label(read_packed(event)["l"]) for index, event in rows}
+        return {index: unpack_labels(event).stub for index, event in rows}
 
     async def labelled(self, origin: str, indices: Sequence[int]) -> dict[int, Labelled]:
         """Of the statements at `indices` (a range is read as one) that are there: who said them and for whom they are."""
@@ -202,7 +205,7 @@ class StatementShelf:
             rows = await self._session.rows(_LABELLED_BETWEEN, origin=origin, first=indices.start, last=indices.stop)
         else:
             rows = await self._session.rows(_LABELLED_AT, origin=origin, indices=indices)
-        return {row[0]: _labelled(row) for row in rows}
+        return {index: Labelled(index, sid, issuer, unpack_labels(event)) for index, sid, issuer, event in rows}
 
     async def locate(self, origin: str, sid: str) -> Stored | None:
         """Where a statement stands and what it is, in short."""
@@ -252,6 +255,17 @@ class StatementShelf:
         """The disclosures of statements, by index and in the order of the wire."""
         return [PartRow(*row) for row in await self._session.rows(_PARTS, origin=origin, indices=indices)]
 
+    async def texts_of(self, origin: str, indices: Collection[int]) -> dict[int, list[tuple[str, str | None]]]:
+        """The disclosures at `indices` (a range is read as one) as (part, text), in the order of the wire; text None: erased."""
+        if isinstance(indices, range):
+            rows = await self._session.rows(_TEXTS_BETWEEN, origin=origin, first=indices.start, last=indices.stop)
+        else:
+            rows = await self._session.rows(_TEXTS_AT, origin=origin, indices=indices) if indices else []
+        texts: dict[int, list[tuple[str, str | None]]] = {}
+        for index, name, text in rows:
+            texts.setdefault(index, []).append((name, text))
+        return texts
+
     async def find_jti(self, origin: str, issuer: str, jtis: Collection[str]) -> dict[str, str]:
         """Which of an issuer's idempotency keys are used in a log, with the sid of the first use.
 
@@ -267,13 +281,6 @@ class StatementShelf:
 
     async def _read_events(self, query: Query, **values: object) -> list[Event]:
         return [unpack_event(row[:6], row[6]) for row in await self._session.rows(query, **values)]
-
-
-def _labelled(row: Row) -> Labelled:
-    index, sid, issuer, event = row
-    packed = read_packed(event)
-    parts = {name: unpack_label(label) for name, label in packed["p"].items()} if "p" in packed else {}
-    return Labelled(index, sid, issuer, unpack_label(packed["l"]), parts)
 
 
 def _index(row: Row) -> int:
