@@ -26,7 +26,7 @@ from app.domain.viewing import TIERS
 from app.index.views import Sealed, View
 from app.main import create_app
 from app.sdk.offline import Screener
-from app.sdk.view_store import Store, build
+from app.sdk.view_store import Parts, Store
 from app.seal.notes import NoteKey, Verifier, read_view_head, sign_note
 from app.services.enroll import Founding, found
 from app.settings import load
@@ -132,7 +132,7 @@ def offline(sealed: Sealed, note: str, verifier: Verifier, hash_us: float) -> No
     """Lookups from a copy on disk."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "clear")
-        copy = build("clear", list(sealed.buckets), note, POLICY, keys=[verifier], number=1)
+        copy = Parts(list(sealed.buckets), note, POLICY, 1).build("clear", [verifier])
         store.keep_snapshot(copy, {})
         begun = time.process_time()
         screener = Screener(store, [verifier], clock=lambda: NOW_MS / 1000)

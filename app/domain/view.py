@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import lt
 
 from .canonical import b64u_decode, read_decimal
 from .checkpoint import check_empty, read_hash
@@ -28,6 +29,7 @@ MAX_SIDS = 255
 MAX_SEVERITY = 4
 HEADER = "cordon-view/v1"
 _FIXED = HASH_BYTES + 3
+_SINGLE = _FIXED + SID_BYTES
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -119,8 +121,74 @@ def parse_bucket(data: bytes, number: int) -> tuple[BucketEntry, ...]:
     return tuple(entries)
 
 
+def check_bucket(data: bytes, number: int) -> None:
+    """Malformed for what `parse_bucket` refuses; several times as fast for the usual bucket, whose entries have one sid each."""
+    if not _is_plain(data, number):
+        parse_bucket(data, number)
+
+
+def _is_plain(data: bytes, number: int) -> bool:
+    """Whether these are entries with one sid each in good form; False decides nothing."""
+    if not _has_single_sids(data):
+        return False
+    keys, own = _single_keys(data), number.to_bytes(2, "big")
+    # Between ascending keys that open with the same bytes every key does.
+    return not keys or (
+        keys[0].startswith(own) and keys[-1].startswith(own) and max(data[HASH_BYTES::_SINGLE]) <= MAX_SEVERITY and _ascending(keys)
+    )
+
+
+def keys_in(data: bytes) -> list[bytes]:
+    """The keys of a bucket of good form, ascending."""
+    if _has_single_sids(data):
+        return _single_keys(data)
+    return [data[at : at + HASH_BYTES] for at in _starts(data)]
+
+
+def holds(data: bytes, key: bytes) -> bool:
+    """Whether a bucket of good form has an entry for the key."""
+    return _find(data, key) >= 0
+
+
+def find_entry(data: bytes, key: bytes) -> BucketEntry | None:
+    """The entry of the key in a bucket of good form."""
+    at = _find(data, key)
+    if at < 0:
+        return None
+    severity, category, count = data[at + HASH_BYTES : at + _FIXED]
+    begin = at + _FIXED
+    return BucketEntry(
+        key, severity, category, tuple(data[sid : sid + SID_BYTES] for sid in range(begin, begin + count * SID_BYTES, SID_BYTES))
+    )
+
+
+def _find(data: bytes, key: bytes) -> int:
+    at = data.find(key)
+    # The bytes of a key may stand by chance across two other entries: only an entry counts.
+    while at >= 0 and not (at % _SINGLE == 0 if _has_single_sids(data) else at in _starts(data)):
+        at = data.find(key, at + 1)
+    return at
+
+
+def _has_single_sids(data: bytes) -> bool:
+    """Whether the entries of a bucket have one sid each: then they all have the same length."""
+    count, rest = divmod(len(data), _SINGLE)
+    return not rest and data[_FIXED - 1 :: _SINGLE].count(1) == count
+
+
+def _single_keys(data: bytes) -> list[bytes]:
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), _SINGLE)]
+
+
+def _starts(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        yield at
+        at += _FIXED + data[at + _FIXED - 1] * SID_BYTES
+
+
 def _ascending(values: Sequence[bytes]) -> bool:
-    return all(low < high for low, high in pairwise(values))
+    return all(map(lt, values, values[1:]))
 
 
 def bucket_leaf(number: int, data: bytes) -> bytes:
@@ -219,7 +287,7 @@ def verify_segment(number: int, buckets: Sequence[bytes], path: Sequence[bytes],
         raise Malformed(f"a segment has {SEGMENT_BUCKETS} buckets, not {len(buckets)}")
     verify_inclusion(segment_hash(number, buckets), path, index=number, size=BUCKETS >> SEGMENT_BITS, root=root)
     for place, data in enumerate(buckets):
-        parse_bucket(data, number << SEGMENT_BITS | place)
+        check_bucket(data, number << SEGMENT_BITS | place)
 
 
 # --- the head ------------------------------------------------------------------------------------------------------

@@ -7,28 +7,23 @@ old is not used: `Unavailable`, never a silent "not listed".
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from ..domain.address import Wallet
 from ..domain.answer import Match
 from ..domain.errors import InvalidAddress, Unavailable
 from ..domain.identifiers import id_key, read_subject
-from ..domain.view import BucketEntry, parse_bucket
+from ..domain.view import BucketEntry, bucket_number, find_entry
 from ..domain.viewing import GREEN
 from ..seal.notes import Verifier, read_vkeys
 from ..seal.roots import RootDocument
+from .membership import Membership, key_of
 from .view_store import Copy, Store
 
 __all__ = ["Offline", "Screener"]
-
-_EVM = re.compile(r"0x[0-9a-f]{40}")
-_is_evm = _EVM.fullmatch
-_EVM_PREFIX = b"cordon-id/v1\neip155:0:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +50,9 @@ class Screener:
         self._keys = keys
         self._clock = clock
         self._version: tuple[int, ...] = ()
-        self._removed: dict[bytes, int] = {}
+        self._removed: Mapping[bytes, int] = {}
         self._copy: Copy
+        self._members = Membership.empty()
         self.refresh()
 
     @classmethod
@@ -65,13 +61,13 @@ class Screener:
         return cls(Store(Path(folder), tier), read_vkeys(root.view_vkeys), clock=clock)
 
     def refresh(self) -> bool:
-        """Take in what is on disk if it has changed; whether it had. Everything is verified again."""
+        """Take in what is on disk if it has changed; whether it had. What is new is verified, which takes as long as there is of it."""
         version = self._store.version()
         if version and version == self._version:
             return False
         self._copy = self._store.load(self._keys)
         self._removed = self._store.tombstones()
-        self._buckets = self._copy.buckets
+        self._members = self._members.moved(self._copy.buckets)
         self._not_after = self._copy.not_after
         self._version = version
         return True
@@ -110,30 +106,19 @@ class Screener:
         """The short form for a hot path; InvalidAddress for a text that nobody can read."""
         if self._clock() > self._not_after:
             self._check_age()
-        key = sha256(_EVM_PREFIX + text.encode()).digest() if _is_evm(text) else id_key(read_subject(text).id)
-        return key in self._buckets[key[0] << 8 | key[1]] and self._entry(key) is not None
+        return key_of(text) in self._members
 
     def listed(self, texts: Iterable[str]) -> list[str]:
         """Those of many texts that are listed, as they were written; InvalidAddress for the first that nobody can read."""
         self._check_age()
-        buckets, found, prefix, is_evm, digest = self._buckets, list[str](), _EVM_PREFIX, _is_evm, sha256
-        for text in texts:
-            key = digest(prefix + text.encode()).digest() if is_evm(text) else id_key(read_subject(text).id)
-            if key in buckets[key[0] << 8 | key[1]] and self._entry(key) is not None:
-                found.append(text)
-        return found
+        return list(self._members.listed(texts))
 
     def removed_at(self, text: str) -> int | None:
         """The second since which an id that was listed is listed no more; None if it never was, or is again (trust-and-ops CP-4)."""
         return self._removed.get(id_key(read_subject(text).id))
 
     def _entry(self, key: bytes) -> BucketEntry | None:
-        number = key[0] << 8 | key[1]
-        data = self._buckets[number]
-        if key not in data:
-            return None
-        # The bytes of a key may stand by chance across two other entries: only an entry counts.
-        return next((entry for entry in parse_bucket(data, number) if entry.key == key), None)
+        return find_entry(self._copy.buckets[bucket_number(key)], key)
 
     def _check_age(self) -> None:
         if self._clock() > self._not_after:

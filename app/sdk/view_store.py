@@ -7,6 +7,9 @@ r"""A verified copy of a view on disk: a snapshot, the deltas since, and what wa
 
 Every file is written aside and renamed, so a crash leaves the old state or the new one. Nothing read from disk is believed: the buckets
 must give the root of the head, the head must be signed, the policy must be the one that the head names. "framed": u32be length, bytes.
+
+A `Store` keeps what it has verified: the next `load` takes the deltas from there, and of a snapshot that was written anew it hashes the
+buckets that differ. A copy on disk that was damaged since is noticed by whoever opens it next.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pathlib import Path
 from ..domain.canonical import read_json
 from ..domain.errors import BadJson, InvalidProof, Malformed, NotFound
 from ..domain.merkle import HASH_BYTES
-from ..domain.view import BUCKETS, BucketTree, ViewHead, parse_bucket
+from ..domain.view import BUCKETS, BucketTree, ViewHead, check_bucket, keys_in
 from ..domain.view_wire import MOST_BUCKET, MOST_NOTE, Reader, framed, read_delta
 from ..seal.notes import Verifier, read_view_head
 
@@ -50,7 +53,7 @@ class Copy:
     def changed(self, note: str, head: ViewHead, policy: bytes, buckets: Mapping[int, bytes]) -> Copy:
         """The copy with these buckets under the next head; InvalidProof if they do not give its root."""
         for number, data in buckets.items():
-            parse_bucket(data, number)
+            check_bucket(data, number)
         tree = self.tree.updated(buckets)
         check_root(tree, head)
         after = list(self.buckets)
@@ -60,12 +63,15 @@ class Copy:
 
     def removed_by(self, buckets: Mapping[int, bytes]) -> set[bytes]:
         """The keys that are listed here and not in these buckets."""
-        return {key for number, data in buckets.items() for key in keys_in(self.buckets[number], number) - keys_in(data, number)}
+        return {key for number, data in buckets.items() for key in set(keys_in(self.buckets[number])).difference(keys_in(data))}
 
+    def added_by(self, buckets: Mapping[int, bytes]) -> set[bytes]:
+        """The keys that are listed in these buckets and not here."""
+        return {key for number, data in buckets.items() for key in set(keys_in(data)).difference(keys_in(self.buckets[number]))}
 
-def keys_in(data: bytes, number: int) -> set[bytes]:
-    """The keys of a bucket."""
-    return {entry.key for entry in parse_bucket(data, number)}
+    def keys(self) -> set[bytes]:
+        """The keys of all that is listed."""
+        return {key for data in self.buckets for key in keys_in(data)}
 
 
 def check_root(tree: BucketTree, head: ViewHead) -> None:
@@ -90,15 +96,31 @@ def valid_s(policy: bytes) -> int:
     return min(said, VALID_S) if isinstance(said, int) and not isinstance(said, bool) and said > 0 else VALID_S
 
 
-def build(tier: str, buckets: Sequence[bytes], note: str, policy: bytes, *, keys: Sequence[Verifier], number: int) -> Copy:
-    """A copy from all its parts, checked; InvalidProof or Malformed."""
-    head = open_head(note, tier, keys)
-    check_policy(policy, head)
-    for place, data in enumerate(buckets):
-        parse_bucket(data, place)
-    tree = BucketTree.build(dict(enumerate(buckets)))
-    check_root(tree, head)
-    return Copy(tier, buckets, tree, head, note, policy, number)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a copy is put together from, before anything of it is believed."""
+
+    buckets: Sequence[bytes]
+    note: str
+    policy: bytes
+    number: int
+
+    def build(self, tier: str, keys: Sequence[Verifier], *, known: Copy | None = None) -> Copy:
+        """The copy, checked; InvalidProof or Malformed. `known`: an earlier one; buckets that are as they were there are not checked again."""
+        head = open_head(self.note, tier, keys)
+        check_policy(self.policy, head)
+        if known is None:
+            changed, before = dict(enumerate(self.buckets)), None
+        else:
+            before = known.buckets
+            changed = {place: data for place, data in enumerate(self.buckets) if data != before[place]}
+        for place, data in changed.items():
+            check_bucket(data, place)
+        tree = BucketTree.build(changed) if known is None else known.tree.updated(changed)
+        check_root(tree, head)
+        # The old objects where they say the same: whoever follows a copy sees by them what has moved.
+        buckets = self.buckets if before is None else [changed.get(place, data) for place, data in enumerate(before)]
+        return Copy(tier, buckets, tree, head, self.note, self.policy, self.number)
 
 
 def open_head(note: str, tier: str, keys: Sequence[Verifier]) -> ViewHead:
@@ -109,19 +131,45 @@ def open_head(note: str, tier: str, keys: Sequence[Verifier]) -> ViewHead:
     return head
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A copy that was verified under these keys, and the snapshot file that it began with."""
+
+    snapshot: tuple[int, ...]
+    keys: tuple[Verifier, ...]
+    copy: Copy
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Which file stands there: another one after each `write`; empty if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Store:
-    """The files of one tier below a folder."""
+    """The files of one tier below a folder, and what was verified of them. For one thread at a time."""
 
     def __init__(self, folder: Path, tier: str) -> None:
         self.tier = tier
         self.folder = folder / tier
         self.part = self.folder / "part"
+        self._known: _Known | None = None
+        self._removed: tuple[tuple[int, ...], Mapping[bytes, int]] = (), {}
 
     # --- read --------------------------------------------------------------------------------------------------------
 
     def load(self, keys: Sequence[Verifier]) -> Copy:
         """The newest copy, verified; NotFound if there is none, InvalidProof or Malformed if it is damaged."""
-        copy = self._snapshot(keys)
+        snapshot, known = _identity(self.folder / "view.bin"), self._known
+        if known is not None and known.keys != tuple(keys):
+            known = None
+        if known is not None and known.snapshot == snapshot:
+            copy = known.copy
+        else:
+            copy = self._snapshot().build(self.tier, keys, known=None if known is None else known.copy)
         while (path := self._delta(copy.number + 1)).is_file():
             reader = Reader(path.read_bytes())
             policy = reader.framed(MOST_NOTE)
@@ -129,9 +177,10 @@ class Store:
             head = open_head(note, self.tier, keys)
             check_policy(policy, head)
             copy = copy.changed(note, head, policy, buckets)
+        self._known = _Known(snapshot, tuple(keys), copy)
         return copy
 
-    def _snapshot(self, keys: Sequence[Verifier]) -> Copy:
+    def _snapshot(self) -> Parts:
         try:
             data = (self.folder / "view.bin").read_bytes()
         except FileNotFoundError as error:
@@ -143,20 +192,21 @@ class Store:
         policy, note = reader.framed(MOST_NOTE), reader.framed(MOST_NOTE).decode("utf-8", "replace")
         buckets = [reader.framed(MOST_BUCKET) for _ in range(BUCKETS)]
         reader.end()
-        return build(self.tier, buckets, note, policy, keys=keys, number=number)
+        return Parts(buckets, note, policy, number)
 
     def version(self) -> tuple[int, ...]:
         """Changes whenever the copy on disk does."""
         found = [*self.folder.glob("delta-*"), self.folder / "view.bin"]
         return tuple(sorted(path.stat().st_mtime_ns for path in found if path.is_file()))
 
-    def tombstones(self) -> dict[bytes, int]:
+    def tombstones(self) -> Mapping[bytes, int]:
         """Keys that were listed and are no more, with the second of the first head without them."""
-        try:
-            lines = (self.folder / "tombstones").read_text("ascii").splitlines()
-        except FileNotFoundError:
-            return {}
-        return {bytes.fromhex(line[: 2 * HASH_BYTES]): int(line[2 * HASH_BYTES + 1 :]) for line in lines}
+        path = self.folder / "tombstones"
+        file = _identity(path)
+        if file != self._removed[0]:
+            lines = path.read_text("ascii").splitlines() if file else []
+            self._removed = file, {bytes.fromhex(line[: 2 * HASH_BYTES]): int(line[2 * HASH_BYTES + 1 :]) for line in lines}
+        return self._removed[1]
 
     # --- write -------------------------------------------------------------------------------------------------------
 

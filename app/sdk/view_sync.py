@@ -18,7 +18,7 @@ from ..domain.errors import CordonError, Gone, InvalidProof, Malformed, NotFound
 from ..domain.view import BUCKETS, SEGMENT_BITS, ViewHead, verify_segment
 from ..domain.view_wire import read_delta, read_segment
 from ..seal.notes import Verifier
-from .view_store import Copy, Store, build, check_policy, keys_in, open_head, write
+from .view_store import Copy, Parts, Store, check_policy, open_head, write
 
 SEGMENTS = BUCKETS >> SEGMENT_BITS
 ATTEMPTS = 3
@@ -72,7 +72,7 @@ def _follow(source: Source, store: Store, keys: Sequence[Verifier], copy: Copy) 
         return Synced(copy, whole=False, added=0, removed=0)
     after = copy.changed(note, head, _policy(source, head, copy.policy), buckets)
     removed = copy.removed_by(buckets)
-    added = {key for number, data in buckets.items() for key in keys_in(data, number) - keys_in(copy.buckets[number], number)}
+    added = copy.added_by(buckets)
     store.keep_delta(after, body, _tombstones(store, removed, added, head))
     return Synced(after, whole=False, added=len(added), removed=len(removed))
 
@@ -147,8 +147,8 @@ def _assemble(source: Source, store: Store, keys: Sequence[Verifier], oldest: by
         buckets[number] = data
     before = _keys_at_hand(store, keys)
     number, known, policy = before if before is not None else (0, set(), b"")
-    copy = build(store.tier, buckets, note, _policy(source, head, policy), keys=keys, number=number + 1)
-    listed = {key for place, data in enumerate(buckets) for key in keys_in(data, place)}
+    copy = Parts(buckets, note, _policy(source, head, policy), number + 1).build(store.tier, keys)
+    listed = copy.keys()
     store.keep_snapshot(copy, _tombstones(store, known - listed, listed, head))
     shutil.rmtree(store.part)
     return Synced(copy, whole=True, added=len(listed - known), removed=len(known - listed))
@@ -160,4 +160,4 @@ def _keys_at_hand(store: Store, keys: Sequence[Verifier]) -> tuple[int, set[byte
         copy = store.load(keys)
     except (NotFound, InvalidProof, Malformed):
         return None
-    return copy.number, {key for place, data in enumerate(copy.buckets) for key in keys_in(data, place)}, copy.policy
+    return copy.number, copy.keys(), copy.policy

@@ -42,6 +42,7 @@ async def test_offline_says_what_the_node_says(node: Node, town: Town, clock: Cl
         wallet_id(0).upper(),
     ]
     listable = [*(wallet_id(n) for n in range(8)), TRON, "eip155:0:" + CHECKSUMMED.lower()]
+    kept: dict[str, Screener] = {}
     for _ in range(3):
         bka = town.signer("de.bka#1")
         for _ in range(3):
@@ -62,6 +63,15 @@ async def test_offline_says_what_the_node_says(node: Node, town: Town, clock: Cl
                 assert (offline.match, offline.id, offline.severity) == (wanted, online["id"], online["severity"]), text
                 if offline.match is not Match.INVALID:
                     assert screener.is_listed(text) == (offline.match is Match.LISTED) == bool(screener.listed([text]))
+            before = kept.setdefault(tier, screener)
+            assert before.refresh() == (before is not screener)
+            readable = [text for text in spellings if screener.screen(text).match is not Match.INVALID]
+            assert before.listed(readable) == screener.listed(readable)
+            assert (before.copy.buckets, before.copy.tree.root, before.as_of) == (
+                screener.copy.buckets,
+                screener.copy.tree.root,
+                screener.as_of,
+            )
 
 
 async def test_deltas_follow_and_tombstones_stay(node: Node, town: Town, clock: Clock, tmp_path: Path) -> None:

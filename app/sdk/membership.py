@@ -1,0 +1,109 @@
+"""Which ids a verified copy of a view lists: many at a time, at little more than the one SHA-256 that each id needs.
+
+The ids of a view are known by their keys only, so whoever asks for an id has to hash it: that is the floor, and most of the time spent.
+What comes after it touches one small string in most cases: the third byte of every key is kept apart, bucket by bucket, 16 times
+smaller than the copy, and only a key whose third byte is there is looked for in the copy itself. A delta moves what it changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from itertools import compress, islice
+from operator import is_not
+from struct import iter_unpack
+
+from ..domain.identifiers import id_key, read_subject
+from ..domain.merkle import HASH_BYTES
+from ..domain.view import BUCKETS, SID_BYTES, holds, keys_in
+
+_SINGLE = HASH_BYTES + 3 + SID_BYTES
+_MARK = 2
+_PIECE = 4_096
+"""Texts that are worked on together: what is made of them stays in the cache."""
+_EVM_CHARS = 42
+_HEX = b"0123456789abcdef"
+_PREFIX = "cordon-id/v1\neip155:0:"
+"""What is hashed before an EVM address in small letters, which is the whole rest of its id."""
+_MESSAGE = f"{len(_PREFIX) + _EVM_CHARS}s"
+_PREFIX_BYTES = _PREFIX.encode("ascii")
+_is_evm = re.compile(r"0x[0-9a-f]{40}").fullmatch
+
+
+def key_of(text: str) -> bytes:
+    """The key of what a text names, in any spelling; InvalidAddress if nobody can read it."""
+    if _is_evm(text):
+        return sha256(_PREFIX_BYTES + text.encode()).digest()
+    return id_key(read_subject(text).id)
+
+
+class Membership:
+    """The keys of 65,536 buckets of good form; a value, `moved` gives that of the next copy."""
+
+    __slots__ = ("_buckets", "_marks")
+
+    def __init__(self, buckets: Sequence[bytes], marks: Sequence[bytes] | None = None) -> None:
+        self._buckets = buckets
+        self._marks = [_marks(data) for data in buckets] if marks is None else marks
+
+    @classmethod
+    def empty(cls) -> Membership:
+        """Of a view that lists nothing."""
+        return cls([b""] * BUCKETS, [b""] * BUCKETS)
+
+    def moved(self, buckets: Sequence[bytes]) -> Membership:
+        """The same of other buckets; what is still the very same object is not looked at again."""
+        marks = list(self._marks)
+        for number in compress(range(BUCKETS), map(is_not, buckets, self._buckets)):
+            marks[number] = _marks(buckets[number])
+        return Membership(buckets, marks)
+
+    def __contains__(self, key: bytes) -> bool:
+        number = key[0] << 8 | key[1]
+        return key[_MARK] in self._marks[number] and self._is_there(number, key)
+
+    def _is_there(self, number: int, key: bytes) -> bool:
+        data, marks = self._buckets[number], self._marks[number]
+        if len(data) != _SINGLE * len(marks):  # some entry has more than one sid: places tell nothing
+            return holds(data, key)
+        at = marks.find(key[_MARK])
+        while at >= 0 and not data.startswith(key, _SINGLE * at):
+            at = marks.find(key[_MARK], at + 1)
+        return at >= 0
+
+    def listed(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of many texts that are listed, in order; InvalidAddress for the first that nobody can read."""
+        rest = iter(texts)
+        while piece := list(islice(rest, _PIECE)):
+            yield from self._of_evm(piece) if _are_evm(piece) else (text for text in piece if key_of(text) in self)
+
+    def _of_evm(self, texts: Sequence[str]) -> list[str]:
+        marks, is_there, digest = self._marks, self._is_there, sha256
+        messages = (_PREFIX + _PREFIX.join(texts)).encode("ascii")
+        return [
+            text
+            for text, (message,) in zip(texts, iter_unpack(_MESSAGE, messages), strict=True)
+            if (key := digest(message).digest())[_MARK] in marks[number := key[0] << 8 | key[1]] and is_there(number, key)
+        ]
+
+
+def _marks(data: bytes) -> bytes:
+    """The third byte of each key of a bucket."""
+    # Entries with one sid each stand at even distances; the keys of others have to be found.
+    marks = data[_MARK::_SINGLE]
+    if len(data) == _SINGLE * len(marks) and data[HASH_BYTES + 2 :: _SINGLE].count(1) == len(marks):
+        return marks
+    return bytes(key[_MARK] for key in keys_in(data))
+
+
+def _are_evm(texts: Sequence[str]) -> bool:
+    """Whether all of them are `0x` and 40 small hex digits: what is left without the digits is an x each, where it belongs."""
+    count = len(texts)
+    raw = "".join(texts).encode("utf-8", "replace")
+    return (
+        all(len(text) == _EVM_CHARS for text in texts)
+        and raw[::_EVM_CHARS] == b"0" * count
+        and raw[1::_EVM_CHARS] == b"x" * count
+        and raw.translate(None, _HEX) == b"x" * count
+    )

@@ -1,0 +1,80 @@
+"""Buckets at a glance and entry by entry: what is quick says what is plain, of good form and of bad."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.errors import Malformed
+from app.domain.view import BUCKETS, SID_BYTES, BucketEntry, check_bucket, encode_bucket, find_entry, holds, keys_in, parse_bucket
+from app.sdk.membership import Membership, key_of
+
+NUMBER = 0x3D56
+FEW = st.integers(0, 2)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> list[BucketEntry]:
+    """Entries of one bucket, in order: keys that differ in a byte or two, one sid or some, of few bytes, so that they collide."""
+    tails = draw(st.lists(st.binary(min_size=1, max_size=2), max_size=8, unique_by=lambda tail: tail.ljust(30, b"\0")))
+    keys = sorted(NUMBER.to_bytes(2, "big") + tail.ljust(30, b"\0") for tail in tails)
+    most = draw(st.sampled_from((1, 3)))
+    return [BucketEntry(key, draw(st.integers(0, 4)), draw(st.integers(0, 255)), draw(_sids(key, most))) for key in keys]
+
+
+def _sids(key: bytes, most: int) -> st.SearchStrategy[tuple[bytes, ...]]:
+    # Some are halves of a key: then the bytes of an id stand where no entry begins.
+    some = st.one_of(st.sampled_from((key[:SID_BYTES], key[SID_BYTES:])), st.binary(min_size=SID_BYTES, max_size=SID_BYTES))
+    return st.lists(some, min_size=1, max_size=most, unique=True).map(lambda found: tuple(sorted(found)))
+
+
+@settings(deadline=None)
+@given(entries(), st.integers(0, 300), st.integers(0, 255))
+def test_a_quick_check_refuses_what_the_parser_refuses(said: list[BucketEntry], place: int, byte: int) -> None:
+    """Law: over buckets of good form, with one byte changed, and cut short: both refuse, or neither does."""
+    good = encode_bucket(said)
+    changed = good[:place] + bytes([byte]) + good[place + 1 :]
+    for data in (good, changed, good[:place]):
+        refused: list[bool] = []
+        for look in (check_bucket, parse_bucket):
+            refused.append(True)
+            with suppress(Malformed):
+                look(data, NUMBER)
+                refused[-1] = False
+        assert refused[0] == refused[1]
+
+
+@settings(deadline=None)
+@given(entries(), st.lists(st.binary(min_size=30, max_size=30), max_size=4))
+def test_what_a_bucket_holds(said: list[BucketEntry], others: list[bytes]) -> None:
+    """Law: keys, entries and membership are those of the entries one by one, also for bytes that stand across two of them."""
+    data = encode_bucket(said)
+    parsed = {entry.key: entry for entry in parse_bucket(data, NUMBER)}
+    buckets = [b""] * BUCKETS
+    buckets[NUMBER] = data
+    members = Membership.empty().moved(buckets)
+    across = [data[at : at + 32] for at in range(1, len(data) - 31)]
+    asked = [*parsed, *(NUMBER.to_bytes(2, "big") + other for other in others), *(key for key in across if key.startswith(b"\x3d\x56"))]
+    assert keys_in(data) == list(parsed)
+    for key in asked:
+        assert find_entry(data, key) == parsed.get(key)
+        assert holds(data, key) == (key in members) == (key in parsed)
+    assert not any(holds(data, key) for key in across if key not in parsed)
+
+
+EVM = st.text("0123456789abcdef", min_size=40, max_size=40).map(lambda digits: "0x" + digits)
+OTHERS = st.sampled_from(("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "https://scam.example/x", "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"))
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(EVM, OTHERS), max_size=30), st.data())
+def test_many_at_once_are_as_many_one_by_one(texts: list[str], data: st.DataObject) -> None:
+    """Law: a list is answered as its members are, in order and with repetitions, whatever it is mixed of."""
+    chosen = {key_of(text) for text in texts if data.draw(st.booleans())}
+    buckets = [b""] * BUCKETS
+    for key in sorted(chosen):
+        buckets[key[0] << 8 | key[1]] += BucketEntry(key, 3, 1, (bytes(SID_BYTES),)).encode()
+    members = Membership.empty().moved(buckets)
+    assert list(members.listed(texts)) == [text for text in texts if key_of(text) in chosen]
