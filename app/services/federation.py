@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from app.domain.errors import CordonError, InvalidProof, Refused
+from app.domain.errors import CordonError, InvalidProof, Refused, RolledBack
 from app.domain.fork import ForkEvidence
 from app.domain.registry import node_of_origin
 from app.domain.statement import ohash_of
@@ -267,7 +268,10 @@ class Federation:
     async def see_head(self, origin: str, note: str, via: Via) -> None:
         """A peer shows a head of a log that is not its own: of ours, or of one that we follow, too."""
         if origin == self._parts.own_log.origin:
-            await self.monitor.judge_own(note, via)
+            with suppress(
+                RolledBack
+            ):  # we sign no more and have said so; that is not the peer's fault, and corrections must still reach us
+                await self.monitor.judge_own(note, via)
             return
         if self._parts.keyrings.get(origin) is None:
             return  # it follows somebody whom we do not know

@@ -102,6 +102,27 @@ async def test_a_fork_delists_nobody(tmp_path: Path) -> None:
         assert clone_down[sid_in(before)].state.value == "active"
 
 
+async def test_who_has_forked_himself_still_hears_what_others_correct(tmp_path: Path) -> None:
+    """Everybody shows xa that its own log has forked. It signs nothing more, and a retraction of xb still frees the wallet at xa."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        xa, bka = world["xa"], world["xb"].signer("xb.bka#1")
+        listed = bka.listing(wallet(1))
+        await world["xb"].say(listed)
+        await world.settle()
+        clone = await two_faced(world, "xa", deceived="xb")
+        xa = world["xa"]
+        await clone.say(clone.signer("xa.bka#1").listing(wallet(2)))
+        await xa.say(xa.signer("xa.bka#1").listing(wallet(3)))
+        await world["xb"].look()
+        await xa.look()
+        assert xa.node.gate.frozen is not None
+        assert xa.node.index.find(wallet_id(1)) != ()
+        await world["xb"].say(bka.retract(sid_in(listed)))
+        assert await xa.look() == []
+        assert xa.node.index.find(wallet_id(1)) == ()
+
+
 @pytest.mark.parametrize("is_deceived", [True, False], ids=["the dropped branch", "the kept branch"])
 async def test_a_fork_ends_in_a_new_log(is_deceived: bool, tmp_path: Path) -> None:
     """The root key holders end the forked log where its branches part and begin `/log/2`: peers retire the one and follow the other."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import Betrayed, CordonError, InvalidProof, Refused, Unavailable
 from app.sdk.chain import RootChain, fetch_chain, latest_version
-from app.sdk.peer import PeerClient
+from app.sdk.peer import PeerClient, PeerHead
 from app.sdk.via import Via
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
@@ -126,11 +126,21 @@ class Follower:
             await self._refresh_roots()
         heads = await self._client.heads(self._since, wait_s)
         if heads is not None:
-            for head in heads.heads:
-                await self._see(head.origin, head.note)
+            await self._see_all(heads.heads)
             self._since = heads.next
         await self._heal()
         self.failures, self.last_error, self.last_success_ms = 0, "", self._clock()
+
+    async def _see_all(self, heads: Sequence[PeerHead]) -> None:
+        """Each head that moved; what is wrong with one log keeps no other waiting."""
+        first: CordonError | None = None
+        for head in heads:
+            try:
+                await self._see(head.origin, head.note)
+            except (Refused, Betrayed) as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     async def _see(self, origin: str, note: str) -> None:
         if not self._is_theirs(origin):
