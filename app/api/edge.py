@@ -337,6 +337,8 @@ def body_bytes(method: str, path: str, content_type: bytes) -> int:
         return {b"application/sd-jwt": STATEMENT_BYTES, b"text/plain": BULK_BYTES}.get(kind, BODY_BYTES)
     if method == "POST" and path == "/v1/screen":
         return STREAM_BYTES if content_type.partition(b";")[0].strip().lower() in _STREAMS else BULK_BYTES
+    if method in ("POST", "PATCH") and path.startswith("/v1/watchlists"):
+        return STATEMENT_BYTES  # a thousand ids and references
     return BODY_BYTES
 
 

@@ -45,7 +45,7 @@ EVENT: dict[str, Any] = {
     },
 }
 EVENTS: dict[str, Any] = {"items": [EVENT], "next": None}
-STREAM = f"id: {_ID}\nevent: listing.added.v1\ndata: {{…}}\n\n"
+STREAM = f"id: 5f2c9a7be01d-40\n: events\n\nid: {_ID}\nevent: listing.added.v1\ndata: {{…}}\n\n"
 _CORRECTION: dict[str, Any] = {**EVENT["data"], "watchlist": None, "reference": None}
 CORRECTIONS: dict[str, Any] = {
     "items": [{**EVENT, "type": "listing.corrected.v1", "urgent": True, "data": _CORRECTION}],
@@ -53,4 +53,4 @@ CORRECTIONS: dict[str, Any] = {
     "acknowledged": None,
 }
 ACKNOWLEDGED: dict[str, Any] = {"acknowledged": _ID}
-DEAD_LETTERS: dict[str, Any] = {"items": [{"id": _ID, "attempts": 10, "note": "answered 500"}], "next": None}
+DEAD_LETTERS: dict[str, Any] = {"items": [{"id": _ID, "attempts": 10, "note": "answered 500"}], "next": None, "waiting": 0}

@@ -286,11 +286,13 @@ async def replay_webhook(visit: Watching, id: str) -> Response:
     responses=answers("In their order.", s.DeadLetters, ex.DEAD_LETTERS, "not_found not_acceptable malformed"),
 )
 async def list_dead_letters(visit: Watching, id: str, page: Annotated[s.EventsPage, Query()]) -> Response:
-    """With how the last attempt ended."""
+    """With how the last attempt ended; `waiting` counts the events that are still on their way."""
     one, owner = await _hook(visit, id), visit.caller.owner
     found = await visit.api.node.watching.dead(one, after=_after(visit, page.cursor), limit=page.limit)
     items: list[JsonValue] = [{"id": event_id(owner, d.seq), "attempts": d.attempts, "note": d.note} for d in found]
-    return await visit.stored({"items": items, "next": _next(visit, [d.seq for d in found], page.limit)}, cache=NO_STORE)
+    waiting = (await visit.api.node.watching.counts(one)).get("waiting", 0)
+    words: dict[str, JsonValue] = {"items": items, "next": _next(visit, [d.seq for d in found], page.limit), "waiting": waiting}
+    return await visit.stored(words, cache=NO_STORE)
 
 
 async def _hook(visit: Visit, hook_id: str) -> Webhook:
@@ -338,7 +340,9 @@ async def list_events(visit: Watching, page: Annotated[s.EventsPage, Query()]) -
     responses=answers("Server-sent events; `Last-Event-ID` goes on where it broke off.", None, ex.STREAM, "malformed", media=EVENTS),
 )
 async def stream_events(visit: WatchingEvents, page: Annotated[s.EventsPage, Query()]) -> Response:
-    """Without a cursor from now on. Ends after a quarter of an hour: the client comes back with the last id."""
+    """Without a cursor from now on. It begins with the cursor that it goes on from, and ends after a quarter of an hour: the client comes
+    back with the last id, and has missed nothing.
+    """
     cursor = visit.request.headers.get("last-event-id") or page.cursor
     if cursor is not None:
         after = _after(visit, cursor)
@@ -349,7 +353,7 @@ async def stream_events(visit: WatchingEvents, page: Annotated[s.EventsPage, Que
 
 
 async def _stream(visit: Visit, after: int) -> AsyncIterator[bytes]:
-    yield b": events\n\n"
+    yield b"id: %s\n: events\n\n" % event_id(visit.caller.owner, after).encode()
     ends = spoken = time.monotonic()
     ends += STREAM_S
     while time.monotonic() < ends and await visit.api.node.recognition.watcher(visit.caller.owner) is not None:

@@ -16,7 +16,7 @@ from app.domain.canonical import JsonValue
 from app.domain.errors import NotFound, Unavailable
 from app.sdk.wire import SCREEN_MAX
 
-__all__ = ["DEFAULT_URL", "Door", "Record", "listening", "open_door"]
+__all__ = ["DEFAULT_URL", "Door", "Record", "listening", "open_door", "url_of"]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -48,6 +48,11 @@ def open_door(
 
     with Client(url or DEFAULT_URL, Options(api_key=api_key, purpose=purpose, case=case)) as client:
         yield HttpDoor(client)
+
+
+def url_of(data_dir: Path, node: str | None) -> str:
+    """The address of the node that the options name, for what only a running node can do."""
+    return node or (listening(data_dir) if (data_dir / "node.json").exists() else DEFAULT_URL)
 
 
 def listening(data_dir: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli.console import DEFAULT_DATA_DIR, DONE, ApiKey, Console, DataDir, JsonFlag, NodeUrl
-from app.cli.doors import DEFAULT_URL, listening
+from app.cli.doors import url_of
 
 commands = typer.Typer(help="The append-only log.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def verify(
 
     console = Console(as_json)
     document = read_roots(root or data_dir / "root", now=int(time.time()), pin=pin)
-    with Client(node or (listening(data_dir) if (data_dir / "node.json").exists() else DEFAULT_URL), Options(api_key=api_key)) as client:
+    with Client(url_of(data_dir, node), Options(api_key=api_key)) as client:
         origin = client.origin()
         log = document.find_log(origin)
         if log is None:

@@ -28,7 +28,7 @@ def mirror(
     as_json: JsonFlag = False,
 ) -> int:
     """Fetch a snapshot, or what has changed since; every byte is checked against the signed head. Broken off, it goes on from there."""
-    from app.cli.doors import DEFAULT_URL, listening
+    from app.cli.doors import url_of
     from app.domain.viewing import TIERS
     from app.sdk.client import Client, Options
     from app.sdk.verify import read_roots
@@ -40,9 +40,8 @@ def mirror(
         raise UsageFault(f"--tier is {' or '.join(sorted(TIERS))}")
     console = Console(as_json)
     document = read_roots(root or data_dir / "root", now=int(time.time()), pin=pin)
-    url = node or (listening(data_dir) if (data_dir / "node.json").exists() else DEFAULT_URL)
     store, keys = Store(folder, tier), read_vkeys(document.view_vkeys)
-    with Client(url, Options(api_key=api_key, purpose=purpose, case=case, timeout_s=60.0, max_wait_s=WAIT_S)) as client:
+    with Client(url_of(data_dir, node), Options(api_key=api_key, purpose=purpose, case=case, timeout_s=60.0, max_wait_s=WAIT_S)) as client:
         while True:
             with console.progress("fetching", 256) as bar:
                 synced = sync_view(client, store, keys, progress=lambda _done, _of: bar.advance(1))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli.addresses import FileFormat, read_addresses
 from app.cli.console import (
     DEFAULT_DATA_DIR,
     DONE,
@@ -28,19 +26,8 @@ from app.cli.console import (
 )
 from app.cli.doors import Record, open_door
 from app.domain.canonical import JsonValue
-from app.domain.errors import BadJson, Malformed
 
-COLUMNS = ("address", "chain", "tag", "direction", "reference")
 _BATCH = 2_000
-
-
-class FileFormat(StrEnum):
-    """What FILE is; `auto` goes by its name and first line."""
-
-    AUTO = "auto"
-    CSV = "csv"
-    NDJSON = "ndjson"
-    LINES = "lines"
 
 
 def screen(
@@ -110,9 +97,6 @@ def _why(result: Record) -> str:
     return "; ".join(words) or "-"
 
 
-# --- what to screen ----------------------------------------------------------------------------------------------------
-
-
 def _items(
     file: Path | None, address: Sequence[str] | None, chain: str | None, tag: str | None, file_format: FileFormat
 ) -> list[dict[str, JsonValue]]:
@@ -122,49 +106,4 @@ def _items(
         said: dict[str, JsonValue] = {name: value for name, value in (("chain", chain), ("tag", tag)) if value is not None}
         return [{"address": text, **said} for text in address]
     assert file is not None
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Malformed(f"{file} is not UTF-8: save it as UTF-8") from error
-    return list(_rows(text, _format_of(text, file, file_format), file))
-
-
-def _format_of(text: str, file: Path, said: FileFormat) -> FileFormat:
-    if said is not FileFormat.AUTO:
-        return said
-    first = text.lstrip()[:1]
-    if first == "{" or file.suffix in (".ndjson", ".jsonl"):
-        return FileFormat.NDJSON
-    header = {cell.strip().strip('"').lower() for cell in text.partition("\n")[0].split(",")}
-    return FileFormat.CSV if "address" in header else FileFormat.LINES
-
-
-def _rows(text: str, form: FileFormat, file: Path) -> Iterator[dict[str, JsonValue]]:
-    match form:
-        case FileFormat.CSV:
-            reader = csv.DictReader(text.splitlines())
-            if "address" not in (reader.fieldnames or []):
-                raise Malformed(f"{file} has no column `address`: its header is address,chain,tag,direction,reference")
-            for record in reader:
-                yield {name: value for name in COLUMNS if (value := record.get(name))} | {"address": record["address"] or ""}
-        case FileFormat.NDJSON:
-            for number, line in enumerate(text.splitlines(), 1):
-                if line.strip():
-                    yield _item(line, number, file)
-        case _:
-            for line in text.splitlines():
-                if line.strip():
-                    yield {"address": line.strip()}
-
-
-def _item(line: str, number: int, file: Path) -> dict[str, JsonValue]:
-    from app.domain.canonical import read_json
-
-    try:
-        record = read_json(line.encode())
-    except BadJson as error:
-        raise Malformed(f"{file}:{number} is not JSON: {error.detail}") from error
-    if not isinstance(record, dict) or not isinstance(record.get("address"), str):
-        raise Malformed(f"{file}:{number} is not an object with `address`")
-    return {name: value for name in COLUMNS if (value := record.get(name)) is not None}
+    return list(read_addresses(file, file_format))

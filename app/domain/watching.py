@@ -62,7 +62,7 @@ _WORDS = {
     "expired": Word.EXPIRED,
 }
 _PATTERN = re.compile(r"\*|[a-z]+(\.[a-z]+)?(\.\*|\.v1)?")
-_EVENT_ID = re.compile(r"([0-9a-f]{12})-([1-9][0-9]{0,17})")
+_EVENT_ID = re.compile(r"([0-9a-f]{12})-(0|[1-9][0-9]{0,17})")
 BUCKET = re.compile(r"[0-9a-f]{4}")
 
 
@@ -155,7 +155,10 @@ def _kin(subject: str) -> tuple[str, ...]:
 
 
 def event_id(owner: str, seq: int) -> str:
-    """The id of an event, which is its cursor and its `webhook-id`; the number grows by one with each event of this client."""
+    """The id of an event, which is its cursor and its `webhook-id`; the number grows by one with each event of this client.
+
+    With 0, the cursor before the first of them.
+    """
     return f"{_tag(owner)}-{seq}"
 
 

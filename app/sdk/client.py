@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -198,6 +199,30 @@ class Client:
         answer = self._json(Call("GET", f"/v1/members/{member_id}/keys"))
         return w.as_objects(answer.get("keys", answer.get("items")) if isinstance(answer, dict) else answer)
 
+    # --- any call
+
+    def call(self, call: Call) -> Answer:
+        """Any request of the interface; raises what the node refuses."""
+        return self._send(call)
+
+    def pages(self, call: Call) -> Iterator[dict[str, JsonValue]]:
+        """The items of a route that answers in pages, as they are asked for."""
+        return self._pages(call)
+
+    @contextmanager
+    def listen(self, call: Call, *, quiet_s: float) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer without end, as they come; Unavailable as soon as none came for `quiet_s`."""
+        timeout = httpx.Timeout(self._options.timeout_s, read=quiet_s)
+        try:
+            with self._http.stream(
+                call.method, call.path, params=call.query or None, headers=dict(call.headers), timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    w.check(Answer(response.status_code, _lowered(response.headers), _gather(response.iter_bytes())))
+                yield response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise _unreachable(self.url, error) from error
+
     # --- below
 
     def _pages(self, call: Call) -> Iterator[dict[str, JsonValue]]:
@@ -240,7 +265,7 @@ class Client:
                 response.close()
         except httpx.HTTPError as error:
             raise _unreachable(self.url, error) from error
-        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+        return Answer(response.status_code, _lowered(response.headers), body)
 
 
 class AsyncClient:
@@ -305,7 +330,7 @@ class AsyncClient:
             raise _unreachable(self.url, error) from error
         if len(response.content) > w.ANSWER_BYTES:
             raise TooLarge("the node's answer is larger than this client reads")
-        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content)
+        return Answer(response.status_code, _lowered(response.headers), response.content)
 
 
 def _pause(answer: Answer, waited: float, most: float) -> float | None:
@@ -315,6 +340,10 @@ def _pause(answer: Answer, waited: float, most: float) -> float | None:
         return None
     pause = max(asked, 0.1)
     return pause if waited + pause <= most else None
+
+
+def _lowered(headers: httpx.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _gather(chunks: Iterable[bytes]) -> bytes:

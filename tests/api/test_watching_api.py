@@ -32,7 +32,7 @@ async def test_a_listing_reaches_page_and_stream_and_nobody_else(both_fronts: Fr
     }
     assert (await client.get("/v1/events", params={"cursor": event["id"]})).json() == {"items": [], "next": None}
     streamed = await client.get("/v1/events/stream", headers={"Last-Event-ID": event["id"]})
-    assert streamed.text == ": events\n\n"
+    assert streamed.text == f"id: {event['id']}\n: events\n\n", "a stream begins with its place"
     assert (await stranger.get("/v1/events")).json()["items"] == []
     assert (await stranger.get(f"/v1/watchlists/{made.json()['id']}")).status_code == 404
     assert problem(await stranger.get("/v1/events", params={"cursor": event["id"]}))[1] == "malformed"
@@ -80,7 +80,7 @@ async def test_a_webhook_shows_its_secret_once(front: Front) -> None:
     etag = (await client.get(path)).headers["etag"]
     changed = await client.patch(path, json={"events": ["listing.withdrawn.v1"], "state": "active"}, headers={"If-Match": etag})
     assert changed.json()["events"] == ["listing.withdrawn.v1"]
-    assert (await client.get(f"{path}/dead-letters")).json() == {"items": [], "next": None}
+    assert (await client.get(f"{path}/dead-letters")).json() == {"items": [], "next": None, "waiting": 0}
     assert (await client.delete(path, headers={"If-Match": changed.headers["etag"]})).status_code == 204
     assert (await client.get("/v1/webhooks")).json()["items"] == []
 

@@ -159,3 +159,4 @@ class DeadLetter(Told):
 class DeadLetters(Told):
     items: list[DeadLetter]
     next: str | None
+    waiting: int

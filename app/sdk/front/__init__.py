@@ -15,6 +15,7 @@ _WHERE = {
     "Options": "sdk.client",
     "Screener": "sdk.offline",
     "Store": "sdk.view_store",
+    "Watch": "sdk.watching",
     "open_bucket": "sdk.screened",
     "open_receipt": "sdk.screened",
     "read_roots": "sdk.verify",
