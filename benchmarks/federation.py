@@ -33,10 +33,21 @@ from app.domain.statement import ohash_of, sid_of
 from app.domain.tiles import TILE_WIDTH, tile_path
 from app.index.listings import ListingIndex
 from app.main import build
+from app.seal.bearer import sign_request
 from app.seal.disclosure import build_statement
 from app.seal.jws import SigningKey
+from app.seal.roots import read_document
 from app.services.admit import fill_index
-from app.services.enroll import Registrar, default_kinds, member_key, new_api_key, read_key
+from app.services.enroll import (
+    Registrar,
+    default_kinds,
+    member_key,
+    new_api_key,
+    node_key,
+    read_key,
+    read_node_file,
+    read_root_documents,
+)
 from app.services.trust import Terms
 from app.settings import Settings, load
 from app.storage.clients import Client
@@ -284,20 +295,45 @@ def reading_key(place: Place) -> str:
     return new.text()
 
 
-def serve_followers(server: Server, place: Place, key: str) -> None:
+def peer_requests(caller: Place, home: Place, paths: Sequence[str]) -> list[bytes]:
+    """One request for each path, each with a token of its own, as the node of `caller` sends them."""
+    written = read_node_file(caller.folder)
+    key = node_key(caller.folder, written, read_document(read_root_documents(caller.folder)[-1]).document)
+    made = []
+    for number, path in enumerate(paths):
+        token = sign_request(
+            key,
+            node=caller.node,
+            audience=home.node,
+            method="GET",
+            url=home.url + path,
+            body=b"",
+            now=int(time.time()),
+            jti=f"bench-{time.monotonic_ns()}-{number}",
+        )
+        made.append(request("GET", path, key=token))
+    return made
+
+
+def serve_followers(server: Server, place: Place, key: str, caller: Place) -> None:
     """Full hash tiles and pages of 1,024 entries, as fast as two connections take them."""
     size = reached(place, place.origin)
     ohash = ohash_of(place.origin)
     tiles = [f"/log/{tile_path(0, number)}" for number in range(size // TILE_WIDTH)]
     pages = [f"/fed/v1/entries?o={ohash}&from={first}&to={first + 1024}" for first in range(0, size - 1023, 1024)]
     print(f"\nServed to followers, 2 connections, machine load {os.getloadavg()[0]:.1f}")
-    print(f"{'':<28} {'answers/s':>10} {'MB/s':>8} {'CPU µs':>9} {'p50 ms':>8} {'p99 ms':>8}")
+    print(f"{'':<40} {'answers/s':>10} {'MB/s':>8} {'CPU µs':>9} {'p50 ms':>8} {'p99 ms':>8}")
     door = http.client.HTTPConnection("127.0.0.1", place.port)
-    for name, paths in (("full hash tiles", tiles), ("pages of 1,024 entries", pages[:32])):
-        length = len(get(door, paths[0], key))
-        seen = load_with(server, [request("GET", path, key=key) for path in paths], connections=2, seconds=SECONDS)
+    rounds = (
+        ("full hash tiles, with an API key", tiles[0], [request("GET", path, key=key) for path in tiles], False),
+        ("full hash tiles, with a peer's tokens", tiles[0], peer_requests(caller, place, (tiles * 40)[:4_000]), True),
+        ("pages of 1,024 entries, a peer's tokens", pages[0], peer_requests(caller, place, (pages * 100)[:800]), True),
+    )
+    for name, first, asked, once in rounds:
+        length = len(get(door, first, key))
+        seen = load_with(server, asked, connections=2, seconds=SECONDS, once=once)
         print(
-            f"{name:<28} {seen.rate:>10,.1f} {seen.rate * length / 1e6:>8.1f} {seen.cpu_us:>9,.0f} {seen.p50_ms:>8.2f} {seen.p99_ms:>8.2f}"
+            f"{name:<40} {seen.rate:>10,.1f} {seen.rate * length / 1e6:>8.1f} {seen.cpu_us:>9,.0f} {seen.p50_ms:>8.2f} {seen.p99_ms:>8.2f}"
         )
 
 
@@ -373,6 +409,6 @@ def run() -> None:
             # The ceiling is taken on both sides of the measurement: the machine is not the same every minute.
             floor_us = statistics.median([before, bare_cost(agency.bench, wires[:1_000]), bare_cost(agency.bench, wires[:1_000])]) * 1e3
             catch_up(empty, home, count, floor_us)
-            serve_followers(server, home, key)
+            serve_followers(server, home, key, empty)
         restart(empty)
         print(json.dumps({"entries": count, "cores": os.cpu_count()}))

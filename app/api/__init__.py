@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -18,6 +18,7 @@ from app.api.measures import Measures
 from app.api.mount import mount, mount_operations
 from app.api.screening import PREFIX, ScreenOne
 from app.api.stamps import Stamps
+from app.api.tiles import FullTiles
 from app.api.views import bucket_shortcuts
 from app.services.enroll import read_root_documents
 from app.services.node import Node
@@ -39,7 +40,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
     )
     mount(app, operations=not chosen.operations_bind, federation=chosen.federation)
     app.openapi = document  # type: ignore[method-assign]
-    _dress(app, api, {PREFIX: ScreenOne(api), **bucket_shortcuts(api)})
+    _dress(app, api, {PREFIX: ScreenOne(api), **bucket_shortcuts(api)}, FullTiles(api).find if chosen.log_public else None)
 
 
 def operations_app(app: FastAPI) -> FastAPI:
@@ -47,11 +48,11 @@ def operations_app(app: FastAPI) -> FastAPI:
     api: Api = app.state.api
     own = FastAPI(title="Cordon operations", version=VERSION, openapi_url=None, redirect_slashes=False)
     mount_operations(own)
-    _dress(own, api, {})
+    _dress(own, api, {}, None)
     return own
 
 
-def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut]) -> None:
+def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut], find_shortcut: Callable[[str], Shortcut | None] | None) -> None:
     """State and problems inside, the edge around everything, also around the framework's last resort for errors."""
     app.state.api = api
     app.state.checkup = Checkup(api)
@@ -65,6 +66,7 @@ def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut]) -> None:
             callsigns=Callsigns(api.chosen.trusted_proxies),
             is_https=api.node.identity.public_url.startswith("https:"),
             shortcuts=shortcuts,
+            find_shortcut=find_shortcut,
         )
 
     app.build_middleware_stack = with_edge  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -212,14 +212,22 @@ class Edge:
     """The middleware, around all others. `is_https`: the public URL is https, so browsers may be told to stay with it.
 
     `shortcuts`: endpoints by the prefix of their path, for GETs of one more segment, which are answered before the application is
-    entered. They raise like any other; what they raise becomes a problem here.
+    entered; `find_shortcut`: those of other paths, by the whole path. They raise like any other; what they raise becomes a problem here.
     """
 
     def __init__(
-        self, app: ASGIApp, *, requests: Requests, callsigns: Callsigns, is_https: bool, shortcuts: Mapping[str, Shortcut] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        requests: Requests,
+        callsigns: Callsigns,
+        is_https: bool,
+        shortcuts: Mapping[str, Shortcut] | None = None,
+        find_shortcut: Callable[[str], Shortcut | None] | None = None,
     ) -> None:
         self._app = app
         self._shortcuts = dict(shortcuts or {})
+        self._find_shortcut = find_shortcut
         self._requests = requests
         self._lines = RequestLines()
         self._docs_extra = (*_SECURITY, *([_HSTS] if is_https else []))
@@ -254,6 +262,8 @@ class Edge:
             shortcut = self._shortcuts.get(prefix)
             if head.brings_body:
                 receive = self._bounded(head, scope, receive)
+            if shortcut is None and self._find_shortcut is not None:
+                shortcut = self._find_shortcut(passage.path)
             if shortcut is not None and last and scope["method"] == "GET":
                 passage.route = shortcut.route
                 await shortcut(passage, last, scope["query_string"])

@@ -56,6 +56,24 @@ async def test_full_tiles_are_kept_for_ever_and_partial_ones_are_not(front: Fron
         assert (again.status_code, again.content) == (304, b"")
 
 
+async def test_the_short_way_of_a_full_tile_keeps_the_rules_of_the_route(front: Front) -> None:
+    """Full tiles are answered before the application: key, query, `Accept`, quota and unknown tiles as everywhere; the same bytes twice."""
+    bka = front.town.signer("de.bka#1")
+    await accept(front.node, *[bka.listing(wallet(n), tlp="CLEAR", jti=f"j{n}") for n in range(256)])
+    path = "/log/tile/0/000"
+    async with front.at() as client, front.at("cordon_live_wrong") as wrong, front.at(await front.key()) as vasp:
+        first, second = await client.get(path), await vasp.get(path)
+        assert first.content == second.content != b""
+        assert first.headers["etag"] == second.headers["etag"]
+        assert {"ratelimit", "x-request-id", "x-content-type-options", "content-security-policy"} <= first.headers.keys()
+        assert problem(await wrong.get(path)) == (401, "unauthenticated")
+        assert problem(await client.get(f"{path}?a=1")) == (422, "schema")
+        assert problem(await client.get(path, headers={"Accept": "application/json"})) == (406, "not_acceptable")
+        assert problem(await client.get("/log/tile/0/007")) == (404, "not_found")
+        assert problem(await client.get(f"/mirror/{'0' * 64}/tile/0/000")) == (404, "not_found")
+        assert (await client.post(path)).status_code == 405
+
+
 async def test_a_bundle_with_one_entry_above_the_caller_is_not_found(front: Front) -> None:
     """Hash tiles go to all, entries only where every stub may be read."""
     await accept(front.node, front.town.signer("de.bka#1").listing(wallet(1), tlp="AMBER", aud=["de.example"]))
