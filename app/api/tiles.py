@@ -10,7 +10,8 @@ import re
 
 from app.api.callers import BYTES, check_accept, policy_of, purpose_of, recognise, remembered
 from app.api.context import Api
-from app.api.edge import Header, Passage, Shortcut, content_length
+from app.api.edge import Passage, Shortcut, content_length
+from app.api.limits import Header
 from app.api.log import FOREVER
 from app.domain.errors import Malformed, NotFound, Schema, Unauthenticated
 from app.domain.permission import Action, Caller, permit
@@ -90,6 +91,6 @@ class _OneTile:
         self.route = route
         self._tiles = tiles
 
-    async def __call__(self, passage: Passage, _last: str, query_string: bytes) -> None:
+    async def __call__(self, passage: Passage, last: str, query_string: bytes) -> None:  # noqa: ARG002 — the whole path says more
         """Answer through `passage`."""
         await self._tiles.answer(passage, query_string)
