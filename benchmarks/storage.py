@@ -19,8 +19,10 @@ from app.domain.folding import Event
 from app.domain.labels import Label, Tlp
 from app.domain.merkle import leaf_hash
 from app.domain.tiles import Edge, TileKey
+from app.seal.disclosure import new_disclosure
 from app.storage.database import Database, Transaction
 from app.storage.log import Head, LogEntry
+from app.storage.part_rows import part_rows_of
 from app.storage.records import PartRow, StatementRow
 from app.storage.statement_rows import as_row
 from app.storage.subjects import ItemRow
@@ -31,14 +33,14 @@ GREEN = Label(Tlp.GREEN)
 INSERTS = {
     "log_entry": "INSERT INTO log_entry VALUES (?,?,?,?,?)",
     "statement": "INSERT INTO statement VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    "part": "INSERT INTO part VALUES (?,?,?,?,?,?,?)",
-    "item": "INSERT INTO item VALUES (?,?,?,?,?,?)",
+    "part": "INSERT INTO part VALUES (?,?,?,?,?,?)",
+    "item": "INSERT INTO item VALUES (?,?,?,?,?,?,?,?,?,?)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one commit of the gate writes: an entry of 760 B, two disclosures of 400 B, a context and a wallet each."""
+    """What one commit of the gate writes: an entry of 760 B, two disclosures of 400 B, a wallet and its context."""
 
     entries: list[LogEntry]
     statements: list[StatementRow]
@@ -56,11 +58,11 @@ def make(first: int) -> Batch:
         context = orjson.dumps({"type": "context", "purpose": "fraud_prevention", "evidence": [{"sha256": "0" * 64}], "note": "x" * 250})
         batch.entries.append(LogEntry(ORIGIN, index, sid, entry, leaf_hash(entry)))
         batch.statements.append(StatementRow(one, NOW_MS + first, NOW_MS // 1000, jti=secrets.token_hex(8), context=context))
-        for number in range(2):
-            text = secrets.token_urlsafe(300)
-            batch.parts.append(PartRow(ORIGIN, index, number, "core", f"core.{number}", secrets.token_urlsafe(32), text))
         item = {"type": "wallet", "id": subject, "typologies": ["fraud.investment"], "severity": 3, "note": "x" * 200}
-        batch.items.append(ItemRow(ORIGIN, index, 0, subject, "wallet", orjson.dumps(item)))
+        said = [new_disclosure("core.0", item), new_disclosure("core.1", orjson.loads(context))]
+        parts, spots = part_rows_of(ORIGIN, index, said)
+        batch.parts += parts
+        batch.items.append(ItemRow.of(ORIGIN, index, 0, item, spots[0]))
     return batch
 
 
@@ -80,8 +82,8 @@ def bare(connection: sqlite3.Connection, batch: Batch) -> float:
     rows = {
         "log_entry": [(e.origin, e.index, e.sid, e.entry, e.leaf) for e in batch.entries],
         "statement": [as_row(s) for s in batch.statements],
-        "part": [(p.origin, p.index, p.number, p.part, p.name, p.digest, p.disclosure) for p in batch.parts],
-        "item": [(i.origin, i.index, i.number, i.subject, i.type, i.item) for i in batch.items],
+        "part": [tuple(p) for p in batch.parts],
+        "item": [i[:10] for i in batch.items],
     }
     gc.collect()
     start = time.process_time()

@@ -150,8 +150,8 @@ class LocalDoor:
             parts = await tx.statements.parts_of(origin, [one.index for one in found if one.origin == origin])
         cores: dict[int, list[JsonValue]] = {}
         for part in parts:
-            if part.part == "core" and part.disclosure is not None:
-                cores.setdefault(part.index, []).append(_value(part.disclosure))
+            if part.part == "core":
+                cores.setdefault(part.index, []).extend(map(_value, part.texts))
         records: list[Record] = [
             {"sid": one.sid, "state": _state(one), "parts": {"core": cores.get(one.index, [])}} for one in found if one.origin == origin
         ]

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from .answer import Listing, Moment, Scope, epoch_ms, is_guard, is_public, makes_listed, may_see, scope_relation, shown_state, visible
 from .canonical import b64u_decode
+from .glance import category_of_item, severity_of_item
 from .identifiers import id_key
 from .labels import PUBLIC, Reader, ReaderClass
-from .view import MAX_SEVERITY, MAX_SIDS, SID_BYTES, BucketEntry
-from .vocabulary import number_of
+from .view import MAX_SIDS, SID_BYTES, BucketEntry
 
 CLEAR, GREEN = "clear", "green"
 TIERS: dict[str, Reader] = {CLEAR: PUBLIC, GREEN: Reader(ReaderClass.VASP)}
@@ -44,21 +44,10 @@ def entry_of(subject: str, listings: Sequence[Listing], reader: Reader, moment: 
     said = listed_by(subject, listings, reader, moment)
     if not said:
         return b""
-    severity = max(map(_severity, said))
-    category = min(_category(one) for one in said if _severity(one) == severity)
+    severity = max(severity_of_item(one.item) for one in said)
+    category = min(category_of_item(one.item) for one in said if severity_of_item(one.item) == severity)
     sids = sorted({b64u_decode(one.sid)[:SID_BYTES] for one in said})
     return BucketEntry(id_key(subject), severity, category, tuple(sids[:MAX_SIDS])).encode()
-
-
-def _severity(listing: Listing) -> int:
-    said = listing.item.get("severity")
-    return min(max(said, 0), MAX_SEVERITY) if isinstance(said, int) else 0
-
-
-def _category(listing: Listing) -> int:
-    said = listing.item.get("typologies")
-    first = said[0] if isinstance(said, list) and said else None
-    return number_of(first) if isinstance(first, str) else 0
 
 
 def next_change(listings: Iterable[Listing], reader: Reader, moment: Moment) -> int | None:

@@ -150,7 +150,7 @@ class Consultation:
             "stub": read_json(b64u_decode(jws.split(".")[1])),
             "jws": jws,
             "parts": self._parts(stored, record.parts, reader),
-            "disclosures": [p.disclosure for p in record.parts if p.disclosure is not None and self._reads_part(stored, p.part, reader)],
+            "disclosures": [text for row in record.parts if self._reads_part(stored, row.part, reader) for text in row.texts],
             "state": self._state_word(stored),
             "effective_until": instant_text(until * 1000) if until is not None else None,
             "edges": [_edge_words(edge) for edge in record.edges if self._sees_edge(edge, reader)],
@@ -167,7 +167,7 @@ class Consultation:
             elif any(row.is_erased for row in own):
                 words[part] = "erased"
             else:
-                words[part] = [_value_of(row) for row in own]
+                words[part] = [_value_of(text) for row in own for text in row.texts]
         return words
 
     def _reads_part(self, stored: Stored, part: str, reader: Reader) -> bool:
@@ -329,9 +329,8 @@ def _read_indicator(text: str) -> Indicator:
     return subject
 
 
-def _value_of(row: PartRow) -> JsonValue:
-    assert row.disclosure is not None
-    content = read_json(b64u_decode(row.disclosure))
+def _value_of(disclosure: str) -> JsonValue:
+    content = read_json(b64u_decode(disclosure))
     assert isinstance(content, list)
     return content[2]
 

@@ -292,14 +292,14 @@ class _Judge:
         return (not self.relays and is_own(stated.issuer, self.reader)) or can_read(label, self.reader.at(self.origin, stated.index))
 
 
-def _line(index: int, entry: bytes, texts: Iterable[tuple[str, str | None]], parts: Container[str]) -> bytes:
+def _line(index: int, entry: bytes, rows: Iterable[tuple[str, str | None]], parts: Container[str]) -> bytes:
     """One line. What a statement row stands for was read strictly: base64url and dots, which JSON writes as they are."""
-    shown = [text for part, text in texts if text is not None and part in parts]
-    erased = dict.fromkeys(part for part, text in texts if text is None and part in parts)
+    shown = [texts for part, texts in rows if texts is not None and part in parts]
+    erased = dict.fromkeys(part for part, texts in rows if texts is None and part in parts)
     gone = b',"x":%b' % orjson.dumps([*erased]) if erased else b""
     if not shown:
         return b'{"i":%d,"e":"%b"%b}' % (index, entry, gone)
-    return b'{"i":%d,"e":"%b","d":["%b"]%b}' % (index, entry, '","'.join(shown).encode("ascii"), gone)
+    return b'{"i":%d,"e":"%b","d":["%b"]%b}' % (index, entry, "".join(shown)[:-1].replace("~", '","').encode("ascii"), gone)
 
 
 async def _cosigned(tx: Transaction, origin: str, size: int, note: str) -> str:

@@ -16,12 +16,14 @@ from app.domain.registry import MemberClass
 from app.domain.statement import ohash_of
 from app.storage.events import read_packed, unpack_label
 from app.storage.holding import HELD, IS_QUARANTINED, state_here
+from app.storage.part_rows import value_at
 from app.storage.sql import Query, Row, in_words, one_of
-from app.storage.tables import edge, item, link, registered, statement
+from app.storage.tables import edge, item, link, part, registered, statement
 
-_S, _I, _K, _M, _E = statement.c, item.c, link.c, registered.c, edge.c
+_S, _I, _P, _K, _M, _E = statement.c, item.c, part.c, link.c, registered.c, edge.c
 
 _OF_ITEM = (_S.origin == _I.origin) & (_S.idx == _I.idx)
+_DISCLOSED = (_P.origin == _I.origin) & (_P.idx == _I.idx) & (_P.number == _I.run) & _P.disclosures.is_not(None)
 _OF_LINK = (_S.origin == _K.origin) & (_S.idx == _K.idx)
 _ISSUER = (_M.origin == _S.origin) & (_M.kind == literal("member")) & (_M.id == _S.issuer)
 
@@ -32,7 +34,8 @@ LISTINGS = select(
     _I.idx,
     _I.number,
     _I.subject,
-    _I.body,
+    _P.disclosures,
+    _I.start,
     _S.sid,
     _S.issuer,
     _S.accepted_ms,
@@ -46,7 +49,7 @@ LISTINGS = select(
     _M.country,
     HELD.label("held"),
     _IS_ANNOTATED,
-).select_from(JOINED.outerjoin(registered, _ISSUER))
+).select_from(JOINED.join(part, _DISCLOSED).outerjoin(registered, _ISSUER))
 
 LINKS = select(
     _K.origin,
@@ -80,7 +83,8 @@ def read_listing(row: Row, notes: Notes) -> Listing:
         index,
         number,
         subject,
-        body,
+        disclosures,
+        start,
         sid,
         issuer,
         accepted_ms,
@@ -103,7 +107,7 @@ def read_listing(row: Row, notes: Notes) -> Listing:
         sid=sid,
         number=number,
         subject=subject,
-        item=orjson.loads(body),
+        item=value_at(disclosures, start),
         context=orjson.loads(context) if context is not None else {},
         issuer=issuer,
         issuer_name=name if name is not None else issuer,

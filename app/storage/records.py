@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import NamedTuple
 
 from app.domain.folding import Event, ShownState, State
 from app.domain.labels import Label
+from app.domain.merkle import HASH_BYTES
 
 ACTIVE = ShownState(State.ACTIVE)
 
@@ -30,20 +32,40 @@ class StatementRow:
 
 
 class PartRow(NamedTuple):
-    """One disclosure, as the columns of `part`: `number` is its place on the wire, `name` is `<part>.<n>`; `disclosure` None: erased."""
+    """Disclosures of one part that stand side by side on the wire, as the columns of `part`.
+
+    `number`: the place of the first on the wire; `disclosures`: `<D1>~…~<Dn>~`, None when they were erased: then `digests` has the
+    SHA-256 of each.
+    """
 
     origin: str
     index: int  # type: ignore[assignment]  # it hides tuple.index, which nobody asks of a row
     number: int
     part: str
-    name: str
-    digest: str
-    disclosure: str | None
+    disclosures: str | None
+    digests: bytes | None = None
 
     @property
     def is_erased(self) -> bool:
         """Whether only the tombstone is left."""
-        return self.disclosure is None
+        return self.disclosures is None
+
+    @property
+    def size(self) -> int:
+        """How many disclosures they are, or were."""
+        return self.disclosures.count("~") if self.disclosures is not None else len(self.digests or b"") // HASH_BYTES
+
+    @property
+    def texts(self) -> list[str]:
+        """The disclosures; none of a tombstone."""
+        return self.disclosures.split("~")[:-1] if self.disclosures is not None else []
+
+    def hashes(self) -> list[bytes]:
+        """The SHA-256 of each disclosure, also of what was erased."""
+        if self.disclosures is None:
+            kept = self.digests or b""
+            return [kept[at : at + HASH_BYTES] for at in range(0, len(kept), HASH_BYTES)]
+        return [sha256(text.encode()).digest() for text in self.texts]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

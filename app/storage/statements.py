@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy import bindparam, func, null, select, tuple_, update
 
 from app.domain.claims import CONTROL_KINDS, FOREIGN_EDGE_KINDS
 from app.domain.folding import Event, Key, ShownState
@@ -91,18 +91,21 @@ _COUNT = Query(
     select(_S.origin, func.count()).where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since")).group_by(_S.origin)
 )
 _PARTS = Query(select(part).where(_P.origin == bindparam("origin"), one_of(_P.idx, "indices")).order_by(_P.idx, _P.number))
-_TEXTS = select(_P.idx, _P.part, _P.disclosure).where(_P.origin == bindparam("origin")).order_by(_P.idx, _P.number)
+_TEXTS = select(_P.idx, _P.part, _P.disclosures).where(_P.origin == bindparam("origin")).order_by(_P.idx, _P.number)
 _TEXTS_BETWEEN = Query(_TEXTS.where(_P.idx >= bindparam("first"), _P.idx < bindparam("last")))
 _TEXTS_AT = Query(_TEXTS.where(one_of(_P.idx, "indices")))
-_ERASE = Query(
-    update(part)
-    .where(
-        _P.origin == bindparam("of"),
+_STANDING = Query(
+    select(part).where(
+        _P.origin == bindparam("origin"),
         _P.idx.in_(select(_S.idx).where(*_BY_SID)),
         one_of(_P.part, "parts"),
-        _P.disclosure.is_not(None),
+        _P.disclosures.is_not(None),
     )
-    .values(disclosure=None)
+)
+_ERASE = Query(
+    update(part)
+    .where(_P.origin == bindparam("of"), _P.idx == bindparam("place"), _P.number == bindparam("which"))
+    .values(disclosures=null(), digests=bindparam("kept"))
 )
 
 
@@ -152,10 +155,14 @@ class StatementShelf:
         await self._session.run_many(_EVENT, [tuple(value[name] for name in names) for value in values])
 
     async def erase_parts(self, origin: str, sids: Collection[str], parts: Collection[str]) -> int:
-        """Delete disclosures, value and salt, of the named parts; tombstones stay. The number deleted. Afterwards: `Database.forget`."""
+        """Delete disclosures, value and salt, of the named parts; their digests stay. The number deleted. Afterwards: `Database.forget`."""
         if not sids or not parts:
             return 0
-        return await self._session.run(_ERASE, of=origin, origin=origin, sids=sids, parts=parts)
+        rows = [PartRow(*row) for row in await self._session.rows(_STANDING, origin=origin, sids=sids, parts=parts)]
+        names = _ERASE.render(self._session.dialect).names
+        values = [{"of": row.origin, "place": row.index, "which": row.number, "kept": b"".join(row.hashes())} for row in rows]
+        await self._session.run_many(_ERASE, [tuple(value[name] for name in names) for value in values])
+        return sum(row.size for row in rows)
 
     # --- events for the fold ----------------------------------------------------------------------------------------
 
@@ -256,7 +263,7 @@ class StatementShelf:
         return [PartRow(*row) for row in await self._session.rows(_PARTS, origin=origin, indices=indices)]
 
     async def texts_of(self, origin: str, indices: Collection[int]) -> dict[int, list[tuple[str, str | None]]]:
-        """The disclosures at `indices` (a range is read as one) as (part, text), in the order of the wire; text None: erased."""
+        """The disclosures at `indices` (a range is read as one) as (part, `<D1>~…~<Dn>~`), in the order of the wire; None: erased."""
         if isinstance(indices, range):
             rows = await self._session.rows(_TEXTS_BETWEEN, origin=origin, first=indices.start, last=indices.stop)
         else:

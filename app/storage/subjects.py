@@ -70,15 +70,18 @@ class SubjectShelf:
         self._session = session
 
     async def put_items(self, rows: Sequence[ItemRow]) -> None:
-        """Keep items, links, names and freeze requests; their statements must be there, with the context in `StatementRow.context`."""
+        """Keep items, links, names and freeze requests.
+
+        Their statements must be there, with the context in `StatementRow.context` and their disclosures in rows of `part`.
+        """
         items, links, freezes, words = [], [], [], []
         for r in rows:
             if r.type == LINK:
-                links.append((r.origin, r.index, r.number, r.subject, r.other, r.item))
+                links.append((r.origin, r.index, r.number, r.subject, r.other, r.body))
             elif r.type == FREEZE:
                 freezes.append((r.origin, r.index, r.subject, r.until_s))
             else:
-                items.append(r[:6])
+                items.append(r[:10])
                 if r.words:
                     words += [(word, r.subject, r.origin, r.index) for word in r.words]
         if items:
@@ -148,6 +151,6 @@ class SubjectShelf:
             after, index, number = rows[-1][:3]
 
     async def _read(self, rows: Sequence[Row]) -> list[Listing]:
-        annotated = {row[5] for row in rows if row[-1]}
+        annotated = {row[6] for row in rows if row[-1]}
         notes = annotations_by_target(await self._session.rows(ANNOTATIONS, sids=sorted(annotated))) if annotated else {}
         return [read_listing(row, notes) for row in rows]

@@ -31,7 +31,7 @@ from app.storage.columns import int_column as _int
 from app.storage.columns import key_column as _key
 from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
 metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation and of receipts, too
@@ -133,7 +133,8 @@ edge = Table(
 
 # --- content: erasable ----------------------------------------------------------------------------------------------
 
-# A row stays as a tombstone when its disclosure (value and salt) is erased.
+# One row holds disclosures of one part that stand side by side on the wire, `number` the place of the first (storage/part_rows).
+# It stays as a tombstone when they, values and salts, are erased: then `digests` has 32 bytes for each.
 part = Table(
     "part",
     metadata,
@@ -141,12 +142,12 @@ part = Table(
     _int("idx"),
     _int("number"),
     _key("part"),
-    _key("name"),
-    _key("digest"),
-    _text("disclosure", null=True),
+    _text("disclosures", null=True),
+    _bytes("digests", null=True),
     PrimaryKeyConstraint("origin", "idx", "number"),
 )
 
+# What an item says is read where it was disclosed: at `start` of the row `run` of `part`. The rest is its glance (domain/glance).
 item = Table(
     "item",
     metadata,
@@ -154,8 +155,12 @@ item = Table(
     _int("idx"),
     _int("number"),
     _key("subject"),
-    _key("type"),
-    _bytes("body"),
+    _int("run"),
+    _int("start"),
+    _int("severity"),
+    _int("category"),
+    _int("flags"),
+    _int("embargo_ms", null=True),
     PrimaryKeyConstraint("origin", "idx", "number"),
     Index("ix_item_subject", "subject"),
 )

@@ -158,8 +158,8 @@ def test_fsck_names_a_changed_entry(node_dir: Path):
 def test_fsck_names_a_changed_part(node_dir: Path):
     """A disclosure that does not fit its signed digest is found, though no leaf tells of it."""
     with sqlite3.connect(node_dir / "cordon.sqlite3") as connection:
-        (table, rowid) = ("part", connection.execute("SELECT min(rowid) FROM part WHERE disclosure IS NOT NULL").fetchone()[0])
-    flip(node_dir, table, "disclosure", f"rowid = {rowid}")
+        (table, rowid) = ("part", connection.execute("SELECT min(rowid) FROM part WHERE disclosures IS NOT NULL").fetchone()[0])
+    flip(node_dir, table, "disclosures", f"rowid = {rowid}")
     sick = cordon("fsck", "--data-dir", node_dir, "--json")
     assert sick.code == 1
     assert any("does not fit its signed digest" in fault for fault in sick.json["faults"])

@@ -329,11 +329,11 @@ async def check_mirror(history: History, home: SimNode, mirror: SimNode) -> None
         assert can_read(event.label, ever.at(origin, index)), (mirror.code, home.code, index, "a stub above its label is held")
         if can_read(event.label, reader):  # who has left a group hears no more of what he had read in it
             assert copies[event.sid] == states[event.sid], (mirror.code, home.code, index, event.kind, copies[event.sid], states[event.sid])
-        for (part, name), there in ours_parts.get(index, {}).items():
-            label, held = event.parts[part], their_parts.get(index, {}).get((part, name), False)
+        for (part, digest), there in ours_parts.get(index, {}).items():
+            label, held = event.parts[part], their_parts.get(index, {}).get((part, digest), False)
             if there and can_read(event.label, reader) and can_read(label, reader):
-                assert held, (mirror.code, home.code, index, name, "is not held by whom it is for")
-            assert not held or can_read(label, ever.at(origin, index)), (mirror.code, home.code, index, name, "is held above its label")
+                assert held, (mirror.code, home.code, index, part, "is not held by whom it is for")
+            assert not held or can_read(label, ever.at(origin, index)), (mirror.code, home.code, index, part, "is held above its label")
 
 
 def _reader(home: SimNode, node: str) -> Reader:
@@ -352,5 +352,5 @@ async def _held(node: SimNode, origin: str, size: int) -> tuple[dict[int, Event]
     async with node.node.database.reading() as tx:
         events = {event.index: event for event in await tx.statements.events_between(origin, 0, size)}
         for row in await tx.statements.parts_of(origin, list(events)):
-            parts.setdefault(row.index, {})[row.part, row.name] = not row.is_erased
+            parts.setdefault(row.index, {}).update({(row.part, digest.hex()): not row.is_erased for digest in row.hashes()})
     return events, parts

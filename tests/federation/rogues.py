@@ -16,7 +16,6 @@ from app.domain.canonical import b64u_encode
 from app.domain.folding import Event
 from app.domain.labels import Label, Tlp
 from app.domain.merkle import leaf_hash
-from app.seal.disclosure import digest_of
 from app.storage.log import Head, LogEntry
 from app.storage.records import PartRow, StatementRow
 from tests.simulator import Forger, SimNode
@@ -41,7 +40,7 @@ async def log_raw(rogue: SimNode, entries: Sequence[tuple[bytes, tuple[str, ...]
             await tx.log.append([LogEntry(origin, index, sid, entry, leaf_hash(entry))])
             event = Event(origin, index, sid, "listing", "xx.rogue", "xx.rogue#1", GREEN, parts={"core": GREEN})
             await tx.statements.put([StatementRow(event, rogue.world.clock(), rogue.world.clock() // 1000)])
-            parts = [PartRow(origin, index, n, "core", f"core.{n}", digest_of(text), text) for n, text in enumerate(texts)]
+            parts = [PartRow(origin, index, n, "core", f"{text}~") for n, text in enumerate(texts)]
             await tx.statements.put_parts(parts)
         await tx.log.write_tiles(origin, grown.changed)
         await tx.log.swap_head(first, Head(origin, grown.size, grown.root, node.own_log.accepted_ms))

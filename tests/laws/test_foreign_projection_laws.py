@@ -239,7 +239,8 @@ async def _everything(here: Here, logs: list[PeerLog]) -> list[Any]:
             for event in await tx.statements.events_between(peer.origin, 0, len(peer.entries)):
                 record = await tx.statements.record(event.sid, peer.origin)
                 assert record is not None
-                parts = sorted(((p.name, p.disclosure) for p in await tx.statements.parts_of(peer.origin, [event.index])), key=str)
+                rows = await tx.statements.parts_of(peer.origin, [event.index])
+                parts = sorted((row.part, digest, row.is_erased) for row in rows for digest in row.hashes())
                 found.append((event, replace(record.stored, event=event), record.jti, parts))
             listings = await tx.subjects.listings_of_sids(
                 peer.origin, [e.sid for e in await tx.statements.events_between(peer.origin, 0, len(peer.entries))]

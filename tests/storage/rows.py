@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
-from app.domain.canonical import b64u_encode
+from app.domain.canonical import JsonValue, b64u_encode
 from app.domain.folding import Event
 from app.domain.labels import Label, Tlp
 from app.domain.merkle import leaf_hash
+from app.seal.disclosure import new_disclosure
 from app.storage.database import Transaction
 from app.storage.log import LogEntry
+from app.storage.part_rows import part_rows_of
 from app.storage.records import PartRow, StatementRow
 from app.storage.subjects import ItemRow
 
@@ -59,18 +62,38 @@ def entry_of(one: Event, claims: dict[str, Any] | None = None) -> LogEntry:
 
 
 def part(one: Event, number: int, name: str, disclosure: str | None = None) -> PartRow:
-    """A disclosure of an event."""
+    """A disclosure of an event, in a row of its own."""
     text = disclosure if disclosure is not None else f"disclosure-{one.index}-{name}"
-    return PartRow(one.origin, one.index, number, name.split(".", maxsplit=1)[0], name, b64u_encode(sha256(text.encode()).digest()), text)
+    return PartRow(one.origin, one.index, number, name.split(".", maxsplit=1)[0], f"{text}~")
 
 
-def wallet(one: Event, subject: str = WALLET, *, number: int = 0, **members: Any) -> ItemRow:
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item with the row that it is read from."""
+
+    row: ItemRow
+    part: PartRow
+
+    @property
+    def subject(self) -> str:
+        """Its id."""
+        return self.row.subject
+
+
+def item(one: Event, number: int, value: Mapping[str, JsonValue]) -> Item:
+    """An item of an event as `core.<number>`, disclosed at a place where no other part of a test stands."""
+    parts, spots = part_rows_of(one.origin, one.index, [new_disclosure(f"core.{number}", dict(value))], first=1000 + number)
+    return Item(ItemRow.of(one.origin, one.index, number, value, spots[number]), parts[0])
+
+
+def wallet(one: Event, subject: str = WALLET, *, number: int = 0, **members: Any) -> Item:
     """A wallet item of an event."""
-    return ItemRow.of(one.origin, one.index, number, {"type": "wallet", "id": subject, "severity": 3, **members})
+    return item(one, number, {"type": "wallet", "id": subject, "severity": 3, **members})
 
 
-async def put(tx: Transaction, statements: Sequence[StatementRow], items: Sequence[ItemRow] = ()) -> None:
+async def put(tx: Transaction, statements: Sequence[StatementRow], items: Sequence[Item | ItemRow] = ()) -> None:
     """Log, statements and items, as the gate writes them."""
     await tx.log.append([entry_of(one.event) for one in statements])
     await tx.statements.put(statements)
-    await tx.subjects.put_items(items)
+    await tx.statements.put_parts([one.part for one in items if isinstance(one, Item)])
+    await tx.subjects.put_items([one.row if isinstance(one, Item) else one for one in items])

@@ -99,7 +99,7 @@ async def test_quick_reads_see_the_newest_commit(database: Database) -> None:
     assert [x.sid for x in await database.quick.subjects.listings([WALLET])] == [one.sid]
     stored = await database.quick.statements.locate(ORIGIN, one.sid)
     assert stored is not None
-    for write in (database.quick.meta.set("a", b"1"), database.quick.meta.drop("a"), database.quick.subjects.put_items([wallet(one)])):
+    for write in (database.quick.meta.set("a", b"1"), database.quick.meta.drop("a"), database.quick.subjects.put_items([wallet(one).row])):
         with pytest.raises(TypeError, match="open a transaction"):
             await write
 

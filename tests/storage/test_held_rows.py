@@ -21,7 +21,7 @@ LINK = {"type": "link", "from": WALLET, "to": "url:https://scam.example/"}
 async def _mirrored(tx: Transaction) -> None:
     """Three listings of our log and three of a mirror, each with a wallet and a link; the mirror's last one is retracted."""
     items = [wallet(one, f"id-{one.origin[:2]}{one.index}") for one in EVENTS]
-    links = [ItemRow.of(one.origin, one.index, 1, LINK) for one in EVENTS]
+    links = [ItemRow.of_link(one.origin, one.index, 1, LINK) for one in EVENTS]
     await tx.mirrors.create(MirrorRow(FAR, "fr.example"))
     await put(tx, [row(one) for one in EVENTS], [*items, *links])
     await tx.statements.set_states({(FAR, sid_at(FAR, 2)): ShownState(State.RETRACTED)})

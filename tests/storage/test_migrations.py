@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import orjson
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -13,15 +14,20 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import Connection
 
+from app.domain.canonical import JsonValue, b64u_encode_digests
 from app.domain.errors import BadRequest
 from app.domain.folding import Event
+from app.domain.glance import GUARD, TAGGED, glance
+from app.domain.vocabulary import number_of
+from app.seal.disclosure import new_disclosure
 from app.storage.database import Database
 from app.storage.faults import SchemaMismatch
+from app.storage.part_rows import part_rows_of
 from app.storage.statement_rows import as_row
 from app.storage.tables import REVISIONS, metadata
 from app.storage.upgrade import MIGRATIONS, locked, make_config, upgrade
 from app.storage.urls import is_sqlite, read_url
-from tests.storage.rows import NOW_MS, WALLET, entry_of, event, row, wallet
+from tests.storage.rows import FAR, NOW_MS, ORIGIN, WALLET, entry_of, event, row
 
 
 def test_an_upgrade_from_nothing_equals_the_tables(empty_url: str) -> None:
@@ -149,8 +155,8 @@ async def test_what_the_first_release_wrote_is_there_after_the_upgrade(empty_url
     one = event(0)
     with locked(read_url(empty_url)) as connection:
         assert not sa.inspect(connection).has_table("mirror")
-        for row_of, values in _first_rows(one):
-            connection.execute(sa.insert(metadata.tables[row_of]).values(values))
+        for table, values in _first_rows(one):
+            connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({', '.join([_mark(connection)] * len(values))})", values)
     database = Database(empty_url)
     with pytest.raises(SchemaMismatch, match="run `cordon db upgrade`"):
         await database.check_schema()
@@ -163,6 +169,7 @@ async def test_what_the_first_release_wrote_is_there_after_the_upgrade(empty_url
     await database.close()
     assert record is not None
     assert (record.stored.event, record.stored.held, listing.state) == (one, False, "active")
+    assert listing.item == WALLET_ITEM
     with locked(read_url(empty_url)) as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
 
@@ -174,15 +181,75 @@ def _upgrade_to(url: str, revision: str) -> None:
         command.upgrade(config, revision)
 
 
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+WALLET_ITEM: dict[str, JsonValue] = {
+    "type": "wallet",
+    "id": WALLET,
+    "severity": 3,
+    "typologies": ["fraud.investment"],
+    "roles": ["service_benign"],
+    "action": "do_not_block",
+    "scope": {"tag": "7"},
+    "embargo_until": "2027-01-01",
+}
+
+
 def _first_rows(one: Event) -> list[tuple[str, tuple[object, ...]]]:
-    """A log of one listing, as the first release has it in its tables."""
-    entry, item = entry_of(one), wallet(one)
+    """A log of one listing, as the first release has it in its tables: a row a disclosure, an item with a copy of itself."""
+    entry, disclosed = entry_of(one), new_disclosure("core.0", WALLET_ITEM)
     return [
         ("log_head", (one.origin, 1, entry.leaf, NOW_MS, 0, "", NOW_MS)),
-        ("log_entry", (one.origin, 0, one.sid, entry.entry, entry.leaf)),
+        ("log_entry", (one.origin, one.index, one.sid, entry.entry, entry.leaf)),
         ("statement", as_row(row(one))),
-        ("item", (one.origin, 0, 0, item.subject, item.type, item.item)),
+        ("part", (one.origin, one.index, 0, "core", "core.0", disclosed.digest, disclosed.text)),
+        ("item", (one.origin, one.index, 0, WALLET, "wallet", orjson.dumps(WALLET_ITEM))),
     ]
+
+
+async def test_disclosures_move_together_and_items_find_theirs(empty_url: str) -> None:
+    """From schema 0005: runs of one part share rows, tombstones keep their digests, each item points at its own words."""
+    _upgrade_to(empty_url, "0005")
+    one, far = event(700), event(3, origin=FAR)
+    core = [new_disclosure(f"core.{n}", {"type": "wallet", "id": f"id-{n}", "severity": n % 5, "note": "x" * 300}) for n in range(30)]
+    rest = [new_disclosure(name, {"note": name}) for name in ("ctx.0", "pii.0", "pii.1", "ctx.1")]
+    wire = [*core, *rest]
+    with locked(read_url(empty_url)) as connection:
+        rows = [(table, values) for each in (one, far) for table, values in _first_rows(each)[:3]]
+        rows += [(t, v) for t, v in _first_rows(far)[3:]]
+        for number, d in enumerate(wire):
+            text = None if d.part == "pii" else d.text
+            rows.append(("part", (ORIGIN, 700, number, d.part, d.name, d.digest, text)))
+        for n in range(30):
+            rows.append(("item", (ORIGIN, 700, n, f"id-{n}", "wallet", orjson.dumps(core[n].value))))
+        rows.append(("item", (ORIGIN, 700, 99, "no more disclosed", "wallet", b'{"type":"wallet","id":"no more disclosed"}')))
+        for table, values in rows:
+            connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({', '.join([_mark(connection)] * len(values))})", values)
+    upgrade(empty_url)
+    database = Database(empty_url)
+    async with database.reading() as tx:
+        kept = await tx.statements.parts_of(ORIGIN, [700])
+        found = await tx.subjects.listings([f"id-{n}" for n in range(30)])
+        (there,) = await tx.subjects.listings([WALLET])
+        assert await tx.subjects.listings(["no more disclosed"]) == []
+    await database.close()
+    fresh, _ = part_rows_of(ORIGIN, 700, core)
+    assert kept[: len(fresh)] == fresh
+    assert len(fresh) < 10
+    assert [(row.number, row.part, row.size, row.is_erased) for row in kept[len(fresh) :]] == [
+        (30, "ctx", 1, False),
+        (31, "pii", 2, True),
+        (33, "ctx", 1, False),
+    ]
+    assert b64u_encode_digests([digest for row in kept for digest in row.hashes()]) == [d.digest for d in wire]
+    assert sorted((one.number, one.item) for one in found) == [(n, d.value) for n, d in enumerate(core)]
+    assert there.item == WALLET_ITEM
+    with locked(read_url(empty_url)) as connection:
+        columns = "SELECT severity, category, flags, embargo_ms FROM item WHERE idx = 3"
+        assert tuple(connection.exec_driver_sql(columns).one()) == tuple(glance(WALLET_ITEM))
+        assert tuple(glance(WALLET_ITEM)) == (3, number_of("fraud.investment"), GUARD | TAGGED, 1_798_761_600_000)
 
 
 def test_an_upgrade_that_fails_leaves_the_old_schema(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

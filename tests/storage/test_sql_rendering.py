@@ -14,7 +14,7 @@ from app.storage.sql import POSTGRESQL, SQLITE, Query, one_of
 from app.storage.tables import item, metadata
 from app.storage.urls import read_url
 
-LISTED = Query(select(item.c.subject).where(item.c.type == "wallet", one_of(item.c.idx, "indices")).limit(bindparam("most")))
+LISTED = Query(select(item.c.subject).where(item.c.origin == "here", one_of(item.c.idx, "indices")).limit(bindparam("most")))
 
 
 def test_a_query_keeps_the_order_of_its_parameters_and_its_own_constants() -> None:
@@ -23,7 +23,7 @@ def test_a_query_keeps_the_order_of_its_parameters_and_its_own_constants() -> No
         rendered = LISTED.render(dialect)
         assert rendered is LISTED.render(dialect)
         arguments = rendered.arguments({"most": 7, "indices": {3: "", 1: ""}})
-        assert arguments[:3] == ("wallet", listed, 7)
+        assert arguments[:3] == ("here", listed, 7)
         assert rendered.sql.count("?" if dialect == SQLITE else "%s") == len(arguments)
 
 
@@ -64,7 +64,9 @@ async def test_a_list_may_be_long_and_hold_any_text(database: Database) -> None:
         (statements._PAGES[False, False], "ix_statement_accepted"),
         (statements._PAGES[True, True], "ix_statement_issuer"),
         (statements._PARTS, "sqlite_autoindex_part_1 (origin=? AND idx=?)"),
-        (statements._ERASE, "sqlite_autoindex_part_1 (origin=? AND idx=?)"),
+        (statements._STANDING, "sqlite_autoindex_part_1 (origin=? AND idx=?)"),
+        (statements._ERASE, "sqlite_autoindex_part_1 (origin=? AND idx=? AND number=?)"),
+        (subjects._OF_SUBJECT, "SEARCH part USING INDEX sqlite_autoindex_part_1 (origin=? AND idx=? AND number=?)"),
         (statements._INBOUND, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (listing_rows.ANNOTATIONS, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (subjects._LIVE, "sqlite_autoindex_item_1"),

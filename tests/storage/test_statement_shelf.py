@@ -134,7 +134,7 @@ async def test_a_record_has_entry_parts_and_edges(database: Database) -> None:
         assert await tx.statements.record("unknown") is None
     assert found is not None
     assert (found.stored.index, found.jti, found.entry, found.issued_at) == (0, "case-7", entry_of(one).entry, NOW_MS // 1000)
-    assert [p.name for p in found.parts] == ["ctx.0", "core.3"]
+    assert [(p.part, p.texts) for p in found.parts] == [("ctx", ["disclosure-0-ctx.0"]), ("core", ["disclosure-0-core.3"])]
     assert found.edges == (dispute,)
 
 
@@ -213,8 +213,10 @@ async def test_erasing_a_part_deletes_value_and_salt_and_leaves_a_tombstone(data
         assert await tx.statements.erase_parts(ORIGIN, [one.sid], ["core", "pii"]) == 0
         assert await tx.statements.erase_parts(ORIGIN, [], ["core"]) == 0
         kept = [*await tx.statements.parts_of(ORIGIN, [0, 1]), *await tx.statements.parts_of(FAR, [0])]
-    expected = [p._replace(disclosure=None) if p in parts[:2] else p for p in parts]
+    expected = [p._replace(disclosures=None, digests=p.hashes()[0]) if p in parts[:2] else p for p in parts]
     assert kept == expected
+    assert [p.hashes() for p in kept] == [p.hashes() for p in parts]
+    assert [(p.size, len(p.texts)) for p in kept[:3]] == [(1, 0), (1, 0), (1, 1)]
     assert [p.is_erased for p in kept[:3]] == [True, True, False]
 
 

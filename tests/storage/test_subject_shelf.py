@@ -10,7 +10,23 @@ from app.domain.labels import Label, Tlp
 from app.domain.statement import ohash_of
 from app.storage.database import Database, Transaction
 from app.storage.subjects import ItemRow
-from tests.storage.rows import AMBER, CONTEXT, EXPIRES_S, FAR, GREEN, NOW_MS, ORIGIN, WALLET, entry_of, event, put, row, sid_at, wallet
+from tests.storage.rows import (
+    AMBER,
+    CONTEXT,
+    EXPIRES_S,
+    FAR,
+    GREEN,
+    NOW_MS,
+    ORIGIN,
+    WALLET,
+    entry_of,
+    event,
+    item,
+    put,
+    row,
+    sid_at,
+    wallet,
+)
 
 OTHER = "tron:0x2b6653dc:TXYZopYRdj2D9XRtbG411XZZ3kM5VkAeBf"
 
@@ -126,7 +142,7 @@ async def test_live_listings_walk_all_that_is_active_in_pages(database: Database
         for page in (1, 4, 1000):
             walked = [listing async for listing in tx.subjects.live_listings(page=page)]
             assert [(x.origin, x.index, x.number) for x in walked] == [
-                (x.origin, x.index, x.number) for x in items if (x.origin, x.index) != (ORIGIN, 2)
+                (x.row.origin, x.row.index, x.row.number) for x in items if (x.row.origin, x.row.index) != (ORIGIN, 2)
             ]
             ids = [subject async for some in tx.subjects.live_ids(page=page) for subject in some]
             assert ids == [x.subject for x in walked]
@@ -138,7 +154,7 @@ async def test_links_are_found_from_both_ends_once(database: Database) -> None:
     there = {"type": "link", "from": WALLET, "to": OTHER, "relation": "transfers_to"}
     back = {"type": "link", "from": OTHER, "to": WALLET, "relation": "same_cluster"}
     itself = {"type": "link", "from": WALLET, "to": WALLET, "relation": "same_as"}
-    rows = [ItemRow.of(ORIGIN, 0, n, item) for n, item in enumerate((there, itself))] + [ItemRow.of(ORIGIN, 1, 0, back)]
+    rows = [ItemRow.of_link(ORIGIN, 0, n, link) for n, link in enumerate((there, itself))] + [ItemRow.of_link(ORIGIN, 1, 0, back)]
     async with database.transaction() as tx:
         await put(tx, [row(one), row(two)], rows)
         found = await tx.subjects.links_of(WALLET)
@@ -173,7 +189,7 @@ async def test_erasing_items_leaves_nothing_of_their_content(database: Database)
     link = {"type": "link", "from": WALLET, "to": OTHER, "relation": "controls"}
     async with database.transaction() as tx:
         for e in (one, other):
-            await put(tx, [row(e)], [wallet(e), ItemRow.of(ORIGIN, e.index, 1, entity), ItemRow.of(ORIGIN, e.index, 2, link)])
+            await put(tx, [row(e)], [wallet(e), item(e, 1, entity), ItemRow.of_link(ORIGIN, e.index, 2, link)])
         await tx.subjects.put_items([*ItemRow.of_freeze(ORIGIN, 0, {"subjects": [OTHER]})])
         assert await tx.subjects.erase_items(ORIGIN, []) == 0
         assert await tx.subjects.erase_items(ORIGIN, [one.sid]) > 4
@@ -181,7 +197,7 @@ async def test_erasing_items_leaves_nothing_of_their_content(database: Database)
         assert [x.sid for x in await tx.subjects.links_of(WALLET)] == [other.sid]
         assert await tx.subjects.open_freezes("de.bka", 0) == frozenset()
         assert await tx.entities.search("sun") == ["entity:de.bka:sun"]
-        await tx.subjects.put_items([wallet(one)])
+        await tx.subjects.put_items([wallet(one).row])
         assert (await tx.subjects.listings([WALLET]))[0].context == {}
         await tx.subjects.erase_items(ORIGIN, [other.sid])
         assert await tx.entities.search("sun") == []
@@ -197,9 +213,8 @@ async def test_entities_are_found_by_words_and_marks(database: Database) -> None
     ]
     one = event(0)
     rows = [
-        ItemRow.of(
-            ORIGIN,
-            0,
+        item(
+            one,
             number,
             {
                 "type": "entity",

@@ -20,9 +20,9 @@ from app.services.admit.changes import note_changes
 from app.services.admit.foreign_judge import Offered as _Offered
 from app.services.admit.foreign_judge import Opened, covered_items, is_relayed, judge, open_entry
 from app.services.admit.moving import Moved, read_moved
-from app.services.admit.projection import pointed_at, put_statements, with_fresh
+from app.services.admit.projection import pointed_at, put_content, put_statements, with_fresh
 from app.services.admit.refold import Refolded, origin_state, refold
-from app.services.admit.rows import INERT, Logged, context_of, event_of, item_rows
+from app.services.admit.rows import INERT, Logged, context_of, event_of
 from app.services.admit.valve import let_in
 from app.storage.database import Transaction
 from app.storage.evidence import PoisonRow
@@ -179,7 +179,7 @@ class Written:
 async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: Sequence[Logged] = ()) -> Written:
     """Write a page and what follows from it; the caller swaps the head. `keyrings`: those of all logs, this one's as the page left it.
 
-    `late`: statements that stand already and whose parts, just written, brought these items.
+    `late`: statements that stand already, with parts that are new.
     """
     await tx.log.append(page.entries)
     again = await _content_once(tx, page)
@@ -204,7 +204,7 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
 
 
 async def _put_late(tx: Transaction, late: Sequence[Logged]) -> None:
-    await tx.subjects.put_items([row for one in late for row in item_rows(one)])
+    await put_content(tx, late)
     contexts = {(one.event.origin, one.event.index): context_of(one) for one in late}
     await tx.statements.set_contexts({place: context for place, context in contexts.items() if context is not None})
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.canonical import b64u_decode, read_json
+from app.domain.canonical import b64u_decode, b64u_encode_digests, read_json
 from app.domain.errors import CordonError, Refused, UnknownKid
 from app.domain.folding import Event, Key
-from app.domain.statement import Kind, Stub, read_stub
+from app.domain.statement import Disclosure, Kind, Stub, read_stub
 from app.seal.keyrings import Keyrings
 from app.services.admit.changes import note_changes
 from app.services.admit.foreign_judge import Offered, Opened, covered_items, judge, open_entry
@@ -23,6 +23,7 @@ from app.services.admit.rows import INERT, Logged, event_of, statement_row
 from app.storage.database import Transaction
 from app.storage.evidence import PoisonRow
 from app.storage.log import LogEntry
+from app.storage.part_rows import CORE
 from app.storage.records import PartRow
 from app.storage.withheld import PARTS, STUB, WithheldRow
 
@@ -62,13 +63,13 @@ async def read_lacking(tx: Transaction, origin: str, offers: Sequence[Offered], 
 
 def _with_held(offered: Offered, entry: LogEntry, held: tuple[PartRow, ...]) -> Lacking:
     """The offer together with what is here: only both can tell whether anything is still missing."""
-    texts = dict.fromkeys([*(part.disclosure for part in held if part.disclosure is not None), *offered.disclosures])
+    texts = dict.fromkeys([*(text for part in held for text in part.texts), *offered.disclosures])
     erased = offered.erased | {part.part for part in held if part.is_erased}
     return Lacking(PARTS, Offered(entry.index, entry.entry, tuple(texts), erased), entry.leaf, held)
 
 
 async def late_parts(tx: Transaction, page: Page, lacking: Sequence[Lacking], opened: Sequence[Opened]) -> list[Logged]:
-    """Write the parts that are new, and say what is missing no more. The statements as they are to be folded again."""
+    """Say what is missing no more. The statements as they are to be folded again, with the parts that are new and are to be written."""
     events = {event.index: event for event in await tx.statements.events_at(page.origin, [one.index for one in opened])}
     lowest = await _lowest(tx, page.origin, [event.sid for event in events.values()])
     late: list[Logged] = []
@@ -76,27 +77,15 @@ async def late_parts(tx: Transaction, page: Page, lacking: Sequence[Lacking], op
         event = events.get(found.index)
         if event is None or event.bad or found.stub is None:
             continue
-        known = {part.digest for part in one.held}
+        known = {digest for part in one.held for digest in b64u_encode_digests(part.hashes())}
         fresh = tuple(d for d in found.disclosures if d.digest not in known)
         if not found.is_missing:
             await tx.withheld.drop(page.origin, [found.index])
         if found.parts_fault is not None:
             page.accuse(found, found.parts_fault)
         elif fresh:
-            first = max((part.number for part in one.held), default=-1) + 1
-            await tx.statements.put_parts(
-                [PartRow(page.origin, found.index, first + n, d.part, d.name, d.digest, d.text) for n, d in enumerate(fresh)]
-            )
-            late.append(
-                _late(
-                    page,
-                    found,
-                    found.stub,
-                    event,
-                    fresh={d.number for d in fresh if d.part == "core"},
-                    is_first=lowest[event.sid] == found.index,
-                )
-            )
+            first = max((part.number + part.size for part in one.held), default=0)
+            late.append(_late(page, found, found.stub, event, fresh, first_place=first, is_first=lowest[event.sid] == found.index))
     return late
 
 
@@ -108,18 +97,22 @@ async def _lowest(tx: Transaction, origin: str, sids: Sequence[str]) -> dict[str
     return lowest
 
 
-def _late(page: Page, found: Opened, stub: Stub, event: Event, *, fresh: set[int], is_first: bool) -> Logged:
-    """The statement with the items that are new; none where its content stands at a lower index."""
-    items = found.items if is_first and fresh else NO_ITEMS
+def _late(
+    page: Page, found: Opened, stub: Stub, event: Event, fresh: tuple[Disclosure, ...], *, first_place: int, is_first: bool
+) -> Logged:
+    """The statement with the parts and items that are new; no items where its content stands at a lower index."""
+    numbers = {d.number for d in fresh if d.part == CORE}
+    items = found.items if is_first and numbers else NO_ITEMS
     try:
         items = covered_items(stub, items, page.keyring, index=event.index)
     except Refused as error:
         items = NO_ITEMS
         page.accuse(found, error.slug)
     if stub.kind == Kind.LISTING:
-        rows = tuple(row for row in items.rows if row.number in fresh)
-        items = replace(items, rows=rows, links=tuple(link for link in items.links if link.number in fresh))
-    return Logged(stub, event, found.accepted_ms, found.disclosures, items, first_state(event, page.state, page.keyring))
+        rows = tuple(row for row in items.rows if row.number in numbers)
+        items = replace(items, rows=rows, links=tuple(link for link in items.links if link.number in numbers))
+    state = first_state(event, page.state, page.keyring)
+    return Logged(stub, event, found.accepted_ms, fresh, items, state, first_place)
 
 
 # --- judging again -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from app.services.admit.moving import Moved, read_moved
 from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
 from app.services.admit.refold import by_origin, refold
-from app.services.admit.rows import ACTIVE, WAITING, Logged, event_of, freeze_rows, fresh_links, fresh_listings, item_rows, part_rows
+from app.services.admit.rows import ACTIVE, WAITING, Logged, content_rows, event_of, freeze_rows, fresh_links, fresh_listings
 from app.services.admit.rows import statement_row as _statement_row
 from app.storage.database import Transaction
 from app.storage.log import Head, LogEntry
@@ -74,9 +74,16 @@ async def project(tx: Transaction, batch: Batch, *, keyrings: Keyrings, grown: G
 async def put_statements(tx: Transaction, logged: Sequence[Logged], *, freezes: bool) -> None:
     """Write statements with their parts and items; their entries must be there. `freezes`: they bind what is said here."""
     await tx.statements.put([_statement_row(one) for one in logged])
-    await tx.statements.put_parts([row for one in logged for row in part_rows(one)])
-    items = [row for one in logged for row in item_rows(one)]
-    await tx.subjects.put_items([*items, *(row for one in logged for row in freeze_rows(one))] if freezes else items)
+    await put_content(tx, logged)
+    if freezes:
+        await tx.subjects.put_items([row for one in logged for row in freeze_rows(one)])
+
+
+async def put_content(tx: Transaction, logged: Sequence[Logged]) -> None:
+    """Write what statements say: their disclosures and items."""
+    rows = [content_rows(one) for one in logged]
+    await tx.statements.put_parts([row for parts, _ in rows for row in parts])
+    await tx.subjects.put_items([row for _, items in rows for row in items])
 
 
 async def pointed_at(tx: Transaction, events: Sequence[Event]) -> set[Key]:

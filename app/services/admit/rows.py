@@ -15,6 +15,7 @@ from app.domain.items import CheckedItems
 from app.domain.registry import Member
 from app.domain.statement import Disclosure, Kind, Stub
 from app.services.admit.facts import freezes_of
+from app.storage.part_rows import part_rows_of
 from app.storage.records import PartRow, StatementRow
 from app.storage.subjects import ItemRow
 
@@ -26,7 +27,10 @@ INERT = ShownState(State.INERT)
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One statement with its place; `state` is what the fold says of it as long as nothing points at it."""
+    """One statement with its place; `state` is what the fold says of it as long as nothing points at it.
+
+    `disclosures` are to be kept; of one whose other parts are kept already they are those that are new, from `first_place` on.
+    """
 
     stub: Stub
     event: Event
@@ -34,6 +38,7 @@ class Logged:
     disclosures: tuple[Disclosure, ...]
     items: CheckedItems
     state: ShownState = ACTIVE
+    first_place: int = 0
 
 
 def event_of(stub: Stub, origin: str, index: int, *, bad: bool = False) -> Event:
@@ -86,22 +91,12 @@ def context_of(one: Logged) -> bytes | None:
     return None if context is None else write_json(dict(context))
 
 
-def part_rows(one: Logged) -> list[PartRow]:
-    """The disclosures, in the order of the wire."""
+def content_rows(one: Logged) -> tuple[list[PartRow], list[ItemRow]]:
+    """The disclosures that are to be kept, and what can be looked up: wallets, indicators, entities and links of a listing."""
     origin, index = one.event.origin, one.event.index
-    return [_new(PartRow, (origin, index, number, d.part, d.name, d.digest, d.text)) for number, d in enumerate(one.disclosures)]
-
-
-def item_rows(one: Logged) -> list[ItemRow]:
-    """What can be looked up: wallets, indicators, entities and links of a listing."""
-    origin, index = one.event.origin, one.event.index
-    rows = [
-        _new(ItemRow, (origin, index, row.number, row.id, row.type, row.body, "", (), 0))
-        if row.body is not None and row.type != "entity"
-        else ItemRow.of(origin, index, row.number, row.value, body=row.body)
-        for row in one.items.rows
-    ]
-    return rows + [ItemRow.of(origin, index, link.number, link.value, body=link.body) for link in one.items.links]
+    parts, spots = part_rows_of(origin, index, one.disclosures, first=one.first_place)
+    items = [ItemRow.of(origin, index, row.number, row.value, spots[row.number]) for row in one.items.rows]
+    return parts, items + [ItemRow.of_link(origin, index, link.number, link.value, body=link.body) for link in one.items.links]
 
 
 def freeze_rows(one: Logged) -> Iterable[ItemRow]:
