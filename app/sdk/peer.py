@@ -5,7 +5,8 @@ and without holes, numbers below 2^53. What an answer *says* is for the caller t
 
     Refused (NotFound, Forbidden, Unauthenticated)   the peer does not serve this, or not to us
     Unavailable                                      later; `retry_after_s` if the peer said when
-    Malformed, TooLarge                              not the form that was agreed
+    Malformed                                        not the form that was agreed
+    TooLarge                                         more than is read of any answer; of entries: ask for fewer
     Betrayed                                         the form is right, but it is not what was asked for
 
 Protocol §3.7, §3.8, schemas §4 (federation bodies), trust-and-ops S-17.
@@ -145,7 +146,11 @@ class PeerClient:
         if not 0 <= first < end <= MAX_INT:
             raise ValueError(f"no range of entries runs from {first} to {end}")
         query = f"?o={_ohash(ohash)}&from={first}&to={min(end, first + PAGE)}"
-        lines = await read_lines(await self._get(f"/fed/v1/entries{query}", PAGE_BYTES))
+        body = await self._get(f"/fed/v1/entries{query}", PAGE_BYTES)
+        try:
+            lines = await read_lines(body)
+        except TooLarge as error:
+            raise Malformed(f"the peer gave another form than entries have: {error.detail}") from error
         if [line.index for line in lines] != list(range(first, first + len(lines))) or first + len(lines) > end:
             raise Betrayed(f"asked for entries {first} to {end}, the peer gave others, or left some out")
         return lines
@@ -333,9 +338,10 @@ def _read_line(line: dict[str, JsonValue]) -> OfferedLine:
         return OfferedLine(index, None, withheld="stub")
     if not {"i", "e"} <= line.keys() <= {"i", "e", "d", "x"}:
         raise Malformed("a line is an entry with its disclosures and erased parts, or says that it is withheld")
-    entry = _ascii(line["e"])
-    if not 0 < len(entry) <= MAX_ENTRY:
-        raise Malformed(f"an entry has 1 to {MAX_ENTRY} bytes")
+    text = line["e"]
+    if not isinstance(text, str):
+        raise Malformed("an entry is a text")
+    entry = text.encode("utf-8")  # of any length and any signs: what a log has signed is carried, and judged by its hash
     disclosures = _list(line.get("d", []))
     if any(not _ascii(one) for one in disclosures):
         raise Malformed("a disclosure is not empty")
@@ -407,10 +413,10 @@ def _whole(value: JsonValue) -> int:
     return value
 
 
-def _ascii(value: JsonValue) -> bytes:
+def _ascii(value: JsonValue) -> str:
     if not isinstance(value, str) or not value.isascii():
-        raise Malformed("entries and disclosures are ASCII texts")
-    return value.encode("ascii")
+        raise Malformed("disclosures are ASCII texts")
+    return value
 
 
 def _text(body: bytes) -> str:

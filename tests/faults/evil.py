@@ -180,7 +180,7 @@ class EvilPeer:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
                 await reader.readexactly(length)
-                method, target, _ = head.decode("latin-1").split(" ", 2)
+                method, target, _ = head.decode("utf-8").split(" ", 2)
                 parts = urlsplit(target)
                 asked = Asked(method, parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()})
                 self.asked.append(asked)
@@ -228,7 +228,7 @@ class EvilPeer:
 
     def lines(self, indices: Sequence[int]) -> Reply:
         """Entries with all that belongs to them."""
-        lines = [{"i": n, "e": self.book.entries[n].decode("latin-1"), "d": list(self.book.texts[n])} for n in indices]
+        lines = [{"i": n, "e": self.book.entries[n].decode("utf-8"), "d": list(self.book.texts[n])} for n in indices]
         return Reply(body=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
 
     def _tile(self, path: str) -> Reply:

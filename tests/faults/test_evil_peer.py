@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import Betrayed, CordonError, Malformed, Refused, Unavailable
+from app.domain.errors import Betrayed, CordonError, Refused, Unavailable
 from app.domain.folding import State
+from app.domain.merkle import leaf_hash
 from app.domain.statement import ohash_of
+from app.domain.tiles import MAX_ENTRY
 from app.main import Wires, create_app
 from app.seal.notes import verify_fork
 from app.services.admit import Admitted
@@ -22,7 +24,7 @@ from app.services.federation import Federation
 from app.services.node import Node
 from app.settings import load
 from tests.factories import DAY_S, Clock, Town, accept, sid_in, wallet, wallet_id
-from tests.faults.evil import EvilPeer, Vice
+from tests.faults.evil import EvilPeer, Reply, Vice
 from tests.faults.sins import SINS
 from tests.faults.vices import VICES
 from tests.simulator import ASSESSED
@@ -233,18 +235,47 @@ async def test_every_sin_is_carried_inert_once(scene: Scene) -> None:
     assert scene.node.own_log.size == size, "what was reported once is not reported again"
 
 
-@pytest.mark.parametrize("entry", [b"", b"1 " + b"a" * 70_000], ids=["empty", "too long"])
-async def test_an_entry_that_no_line_can_carry_stops_its_own_log_alone(scene: Scene, entry: bytes) -> None:
-    """The form of a line has no place for it: the peer counts as failed, round by round, and what was taken in before goes on answering."""
-    held = await scene.held(scene.evil)
-    scene.evil.book.append(entry)
-    scene.grow(scene.evil)
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (b"", "malformed"),
+        (b"1 " + b"a" * 70_000, "too_large"),
+        ("1 ä.ö.ü\u0000".encode(), "malformed"),
+        (b"1 " + b"a" * 7_000_000, "too_large"),
+    ],
+    ids=["empty", "too long", "beyond ASCII", "longer than a page"],
+)
+async def test_an_entry_of_no_form_is_carried_by_its_hash(scene: Scene, entry: bytes, reason: str) -> None:
+    """No statement can be so: its hash stands in the tree, it is reported once, and what stands beside and behind it counts."""
+    before, at = scene.grow(scene.evil), scene.evil.book.append(entry)
+    after = scene.grow(scene.evil)
     for _ in range(2):
         news = scene.grow(scene.good)
-        assert [type(error) for error in await scene.look()] == [Malformed]
+        assert await scene.look() == []
         await scene.assert_others_stand(news)
-        assert await scene.held(scene.evil) == held
-        assert scene.issuers(3) == ["ev.bka"]
+        assert await scene.held(scene.evil) == scene.evil.book.size
+        assert scene.issuers(before) == scene.issuers(after) == ["ev.bka"]
+    async with scene.node.database.reading() as tx:
+        (poison,) = await tx.evidence.poison_page(scene.evil.origin, limit=9)
+        assert (await tx.log.leaves(scene.evil.origin, at, at + 1))[0] == leaf_hash(entry)
+    assert (poison.index, poison.reason, poison.reported) == (at, reason, True)
+    assert len(poison.entry or b"") <= MAX_ENTRY
+
+
+async def test_a_line_without_end_that_was_a_lie_is_healed(scene: Scene) -> None:
+    """A source gives a good entry a line that does not end: the log goes on; once it gives the entry as it is, that counts."""
+    number = scene.grow(scene.evil)
+    at, sound = scene.evil.book.size - 1, scene.evil.lines
+    scene.evil.lines = lambda indices: sound(indices) if at not in indices else Reply(body=b"x" * 7_000_000)  # type: ignore[method-assign]
+    later = scene.grow(scene.evil)
+    assert await scene.look() == []
+    assert (scene.issuers(number), scene.issuers(later)) == ([], ["ev.bka"])
+    scene.evil.lines = sound  # type: ignore[method-assign]
+    scene.clock.advance(s=61)
+    assert await scene.look() == []
+    assert scene.issuers(number) == ["ev.bka"]
+    async with scene.node.database.reading() as tx:
+        assert await tx.evidence.poison_page(scene.evil.origin, limit=9) == []
 
 
 async def test_two_faces_to_us_are_kept_as_evidence(scene: Scene) -> None:

@@ -224,7 +224,9 @@ class ForeignGate:
         for one, found in pairs:
             if one.what == STUB:
                 page.take(found, one.offered, one.leaf)
-        await tx.withheld.drop(page.origin, {one.index for one in page.entries} | {row.index for row in page.poison})
+        came = {one.index for one in page.entries} | {row.index for row in page.poison}
+        await tx.withheld.drop(page.origin, came)
+        await tx.evidence.drop_poison(page.origin, came)  # one that a source once gave without end; what is wrong with it is written below
         done = await self._write(tx, page, size, late=late)
         if page.control:
             done.also = await reconsider(tx, page, min(index for index, _ in page.control), size, self._keyrings)

@@ -42,7 +42,9 @@ def open_chunk(page: Sequence[Offered], leaves: Sequence[bytes], find_key: FindK
 def take_chunk(taken: Page, opened: Sequence[Opened | None], page: Sequence[Offered], leaves: Sequence[bytes]) -> None:
     """Judge opened entries in log order."""
     for one, offered, leaf in zip(opened, page, leaves, strict=True):
-        if one is None:
+        if one is None and offered.is_endless:
+            taken.give_up(offered.index)
+        elif one is None:
             taken.withhold(offered.index)
         else:
             taken.take(one, offered, leaf)

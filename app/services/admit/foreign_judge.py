@@ -38,12 +38,16 @@ FindKey = Callable[[str], PublicKey | None]
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """One line of a source: the entry at `index` (None: withheld), the disclosures it gave, and the parts it says are erased."""
+    """One line of a source: the entry at `index` (None: withheld), the disclosures it gave, and the parts it says are erased.
+
+    `is_endless`: the source gives no end to this line; so no entry, and it is reported.
+    """
 
     index: int
     entry: bytes | None
     disclosures: tuple[str, ...] = ()
     erased: frozenset[str] = frozenset()
+    is_endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.domain.errors import Refused, UnknownKid
+from app.domain.errors import Refused, TooLarge, UnknownKid
 from app.domain.folding import Event, Key, OriginState, ShownState, State
 from app.domain.items import CheckedItems
 from app.domain.statement import Kind, Stub, understands
+from app.domain.tiles import MAX_ENTRY
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.registry_state import matters
@@ -136,8 +137,14 @@ class Page:
         return before
 
     def accuse(self, opened: Opened, reason: str) -> None:
-        """Keep what is wrong with an entry, and its bytes."""
-        self.poison.append(PoisonRow(self.origin, opened.index, reason, opened.entry, self.now_ms))
+        """Keep what is wrong with an entry, and its bytes, unless they are more than any entry has: then its hash in the tree says enough."""
+        entry = opened.entry if len(opened.entry) <= MAX_ENTRY else None
+        self.poison.append(PoisonRow(self.origin, opened.index, reason, entry, self.now_ms))
+
+    def give_up(self, index: int) -> None:
+        """Nobody can give this entry: it is carried by its hash, and the log goes on."""
+        self.withhold(index)
+        self.poison.append(PoisonRow(self.origin, index, TooLarge.slug, None, self.now_ms))
 
 
 def registry_end(state: OriginState) -> int:

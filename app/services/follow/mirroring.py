@@ -16,9 +16,10 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from app.domain.checkpoint import Checkpoint
-from app.domain.errors import Betrayed, InvalidProof, Unavailable
+from app.domain.errors import Betrayed, InvalidProof, TooLarge, Unavailable
 from app.domain.fork import ForkEvidence, make_evidence
 from app.domain.merkle import leaf_hash, root_at
 from app.domain.note import parse_note
@@ -40,6 +41,10 @@ from app.storage.log import Head
 log = logging.getLogger("cordon.follow")
 
 PAGE = 1_024
+ENDLESS = "endless"
+"""Why a line has no entry: not what the source says, but that it says too much."""
+MOST_ENDLESS = 3
+"""Lines without end in one round: beyond them it is no entry that is wrong, but the source."""
 QUICK = 1_024
 """Growth up to which the entries alone are asked for: where none is withheld they give the leaves without any tile."""
 
@@ -170,7 +175,8 @@ class Mirroring:
         """The tree up to `checkpoint`, by our own recomputation and kept; the lines that came with it. None: ours is no prefix of theirs."""
         lines: Sequence[OfferedLine] = ()
         if tree.taken == tree.size and checkpoint.size - tree.size <= QUICK:
-            lines = await via.client.entries(ohash_of(tree.origin), tree.size, checkpoint.size)
+            with suppress(TooLarge):
+                lines = await via.client.entries(ohash_of(tree.origin), tree.size, checkpoint.size)
             entries = [line.entry for line in lines if line.entry is not None]
             if len(entries) == checkpoint.size - tree.size:
                 try:
@@ -222,11 +228,15 @@ class Mirroring:
     async def _take_entries(self, tree: Tree, lines: Sequence[OfferedLine], via: Via) -> None:
         """Pages from the cursor to the tree's end; the next is fetched while one is taken in."""
         ahead: asyncio.Task[list[OfferedLine]] | None = None
+        endless = 0
         try:
             while tree.taken < tree.size:
                 if not lines:
                     lines = await (ahead or self._fetch(tree, tree.taken, via))
                 ahead = None
+                endless += lines[0].withheld == ENDLESS
+                if endless > MOST_ENDLESS:
+                    raise TooLarge(f"{via.node} gives no end to one entry of {tree.origin} after the other")
                 after = tree.taken + len(lines)
                 if after < tree.size:
                     ahead = asyncio.create_task(self._fetch(tree, after, via))
@@ -238,10 +248,26 @@ class Mirroring:
                 await asyncio.gather(ahead, return_exceptions=True)
 
     async def _fetch(self, tree: Tree, first: int, via: Via) -> list[OfferedLine]:
-        lines = await via.client.entries(ohash_of(tree.origin), first, min(first + PAGE, tree.size))
-        if not lines:
-            raise Unavailable(f"{via.node} gives no entries of {tree.origin} from {first} on: another source may")
-        return lines
+        """The next lines. A page that is more than is read of any answer is asked for in ever smaller pieces; a line that alone is,
+        is carried by its hash.
+        """
+        count = min(PAGE, tree.size - first)
+        while True:
+            try:
+                lines = await via.client.entries(ohash_of(tree.origin), first, first + count)
+            except TooLarge as error:
+                if count == 1 and not via.is_origin:
+                    raise
+                if count == 1:
+                    log.warning(
+                        "%s gives no end to entry %d of %s: it is carried by its hash (%s)", via.node, first, tree.origin, error.detail
+                    )
+                    return [OfferedLine(first, None, withheld=ENDLESS)]
+                count = max(count // 8, 1)
+                continue
+            if not lines:
+                raise Unavailable(f"{via.node} gives no entries of {tree.origin} from {first} on: another source may")
+            return lines
 
     async def _admit(self, tree: Tree, lines: Sequence[OfferedLine], via: Via) -> None:
         first = tree.taken
@@ -253,7 +279,7 @@ class Mirroring:
         grown = tree.done.append(leaves)
         admission = await self._gate.admit(
             tree.origin,
-            [Offered(line.index, line.entry, line.disclosures, line.erased) for line in lines],
+            [Offered(line.index, line.entry, line.disclosures, line.erased, line.withheld == ENDLESS) for line in lines],
             leaves=leaves,
             after=Head(tree.origin, grown.size, grown.root, 0),
             relay_from=None if via.is_origin else via.node,
