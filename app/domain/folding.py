@@ -76,12 +76,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class OriginState:
-    """How far an origin counts: `live` up to `size`; `forked`: the `common` prefix and each branch up to its own size."""
+    """How far an origin counts: `live` up to `size`; `forked`: the `common` prefix and each branch up to its own size.
+
+    `heard`: how far the registrar is heard on who may speak, where the fork lies somewhere between `common` and there; None: to `common`.
+    """
 
     state: str = "live"
     size: int = 0
     common: int | None = None
     branches: Mapping[str, int] = field(default_factory=dict)
+    heard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,20 @@ class ForkEvidence:
         return f"{HEADER}\n{notes}path {len(self.path)}\n{hash_lines(self.path)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where the branches of a forked log part: they share `common` entries for certain, and at most `heard`."""
+
+    common: int
+    heard: int
+
+    def told(self) -> str:
+        """In words."""
+        if self.common == self.heard:
+            return f"two histories after entry {self.common}"
+        return f"two histories somewhere after entry {self.common} and at the latest {self.heard}: nobody shows the other one"
+
+
 def parse_evidence(text: str) -> ForkEvidence:
     """Read the form of the evidence, whatever it proves; Malformed for another form, also for anything after the last line."""
     if len(text) > 2 * MAX_NOTE:

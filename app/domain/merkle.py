@@ -263,6 +263,35 @@ def consistency_roots(path: Sequence[bytes], *, old_size: int, new_size: int) ->
     return old, new
 
 
+def old_subtrees(path: Sequence[bytes], *, old_size: int, new_size: int) -> list[bytes]:
+    """The hashes of the perfect trees that make up the first `old_size` leaves of the larger tree, largest first.
+
+    Of a consistency path in full that `consistency_roots` has accepted: it holds each of them.
+    """
+    if not old_size & (old_size - 1):
+        return [path[0]]
+    at, last = old_size - 1, new_size - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    found = [path[0]]
+    for sibling in path[1:]:
+        if at & 1 or at == last:
+            found.append(sibling)
+            at, last = _rise(at, last)
+        at, last = at >> 1, last >> 1
+    return found[::-1]
+
+
+def shared_prefix(subtrees: Sequence[bytes], *, size: int, read_node: ReadNode) -> int:
+    """How many of the first `size` leaves are surely those of our own tree, which `read_node` reads; `subtrees` as of `old_subtrees`."""
+    begin = 0
+    for (level, index), theirs in zip(_perfect(0, size), subtrees, strict=True):
+        if read_node(level, index) != theirs:
+            return begin
+        begin = (index + 1) << level
+    return begin
+
+
 def _rise(at: int, last: int) -> tuple[int, int]:
     """On the right edge a node without a right sibling goes up unhashed: skip those levels."""
     while at and not at & 1:

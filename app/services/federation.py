@@ -469,6 +469,7 @@ class Federation:
                         break
                 except CordonError as error:
                     log.debug("healing %s by way of %s: %s", row.origin, follower.peer.node, error.detail)
+        await self.monitor.find_branches()
 
     async def _report_overdue(self) -> None:
         await self.monitor.report_overdue()

@@ -27,11 +27,11 @@ from app.domain.errors import (
     Unavailable,
 )
 from app.domain.folding import Event
-from app.domain.fork import ForkEvidence, parse_evidence
-from app.domain.merkle import EMPTY_ROOT, verify_consistency
+from app.domain.fork import Bounds, ForkEvidence, parse_evidence
+from app.domain.merkle import EMPTY_ROOT, old_subtrees, root_at, shared_prefix, verify_consistency
 from app.domain.note import parse_note
 from app.domain.statement import Kind, ohash_of
-from app.domain.tiles import tile_path
+from app.domain.tiles import TileReader, needed_for_root, tile_path
 from app.domain.witness_policy import WitnessPolicy
 from app.sdk.via import Via, common_prefix
 from app.seal.disclosure import build_statement
@@ -167,23 +167,30 @@ class Monitor:
             is_new = await tx.evidence.put(_evidence("fork", origin, text, now_ms))
             mirror = await tx.mirrors.get(origin)
         if mirror is not None and mirror.state not in ("forked", "retired"):
-            common = await self._common(origin, evidence, via, mirror.tree_size)
-            await self._foreign.mark_forked(origin, common=common, reason=f"two histories after entry {common}")
+            bounds = await self._bounds(origin, evidence, via, mirror.tree_size)
+            await self._foreign.mark_forked(origin, bounds, reason=bounds.told())
             await self._on_forked(origin)
-            log.critical(
-                "%s has FORKED after %d entries: evidence is kept; listings stay, removals wait for a new root document", origin, common
-            )
+            log.critical("%s has FORKED: %s; evidence is kept; listings stay, removals wait for a new root document", origin, bounds.told())
         if is_new:
             self._broadcast(text)
             await self._log_evidence("fork", text)
         return is_new
 
-    async def _common(self, origin: str, evidence: ForkEvidence, via: Via | None, size: int) -> int:
-        """The longest prefix that the branches share, from the trees themselves; 0 (so everything waits) if nobody can show the other.
+    async def _bounds(self, origin: str, evidence: ForkEvidence, via: Via | None, size: int) -> Bounds:
+        """Where the branches part, from the trees themselves; if nobody shows the other one, what the evidence leaves open."""
+        a, b = (parse_checkpoint(note.split("\n\n", 1)[0] + "\n") for note in (evidence.note_a, evidence.note_b))
+        parted, was_compared = await self._parted(origin, via, size)
+        if parted is not None:
+            return Bounds(parted, parted)
+        if was_compared and size < a.size:
+            return Bounds(size, size)  # ours may end before the branches part: then all of it is common, as far as anybody knows
+        return Bounds(await self._proven(origin, evidence, (a, b), size), min(size, a.size - 1))
+
+    async def _parted(self, origin: str, via: Via | None, size: int) -> tuple[int | None, bool]:
+        """The least that our tree shares with one that somebody shows, `via` first; None if all show ours. And whether anybody did.
 
         A peer that holds our branch too shows no difference, and says nothing about where the other one leaves it.
         """
-        smaller = parse_checkpoint(evidence.note_a.split("\n\n", 1)[0] + "\n").size
         compared = []
         for source in self._sources(via):
             try:
@@ -192,11 +199,34 @@ class Monitor:
                 log.warning("cannot compare branches of %s with %s: %s", origin, source.node, error.detail)
                 continue
             if common < end and source is via:
-                return common
+                return common, True
             compared.append((common, end))
-        parted = [common for common, end in compared if common < end]
-        # Ours may end before the branches part: then all of it is common, as far as anybody knows.
-        return min(parted, default=size if compared and size < smaller else 0)
+        return min((common for common, end in compared if common < end), default=None), bool(compared)
+
+    async def _proven(self, origin: str, evidence: ForkEvidence, pair: tuple[Checkpoint, Checkpoint], size: int) -> int:
+        """The prefix that evidence alone proves common: its path holds the perfect trees of the branch that is not ours, if A is ours."""
+        a, b = pair
+        if not a.size <= size or a.size == b.size:
+            return 0
+        async with self._database.reading() as tx:
+            tiles = await tx.log.read_tiles(origin, needed_for_root(a.size))
+        reader = TileReader(lambda level, index: tiles[level, index])
+        if root_at(a.size, reader) != a.root:
+            return 0
+        return shared_prefix(old_subtrees(evidence.path, old_size=a.size, new_size=b.size), size=a.size, read_node=reader)
+
+    async def find_branches(self) -> None:
+        """Where a log has forked nobody knows where: somebody may show the other branch by now."""
+        async with self._database.reading() as tx:
+            open_ones = [
+                one for one in await tx.mirrors.all() if one.state == "forked" and one.common != one.heard and one.heard is not None
+            ]
+        for mirror in open_ones:
+            parted, _ = await self._parted(mirror.origin, None, mirror.heard or 0)
+            if parted is not None and (mirror.common or 0) <= parted:
+                bounds = Bounds(parted, parted)
+                await self._foreign.mark_forked(mirror.origin, bounds, reason=bounds.told())
+                log.warning("%s: %s", mirror.origin, bounds.told())
 
     def _sources(self, via: Via | None) -> list[Via]:
         """Whoever showed it first, then everybody else."""

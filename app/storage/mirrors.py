@@ -38,10 +38,11 @@ _OF_NODE = Query(select(mirror).where(_M.node == bindparam("node")).order_by(_M.
 _TREE = update(mirror).where(_WHICH, _GROWS).values(tree_size=bindparam("new"), tree_root=bindparam("hash"), tree_note=bindparam("text"))
 _TREES = {False: Query(_TREE), True: Query(_TREE.where(_M.tree_size == bindparam("old")))}
 _STATE = update(mirror).where(_WHICH).values(state=bindparam("word"), reason=bindparam("why"))
-_BOUNDS = _STATE.values(common=bindparam("shared"), final_size=_known("final", _M.final_size))
-_BY_HUMAN = Query(_STATE.values(common=bindparam("shared"), final_size=bindparam("final")))
+_BOUNDS = _STATE.values(common=bindparam("shared"), heard=bindparam("hears"), final_size=_known("final", _M.final_size))
+_BY_HUMAN = Query(_STATE.values(common=bindparam("shared"), heard=bindparam("hears"), final_size=bindparam("final")))
 _SOFT = Query(_STATE.where(_M.state != FORKED, _M.state != RETIRED))
-_FORK = Query(_BOUNDS.where(or_(_M.state != FORKED, _M.common.is_(None), _M.common > bindparam("shared"))))
+_IS_CLOSER = and_(_M.heard > _M.common, _M.heard >= bindparam("hears"), _M.common <= bindparam("shared"))
+_FORK = Query(_BOUNDS.where(or_(_M.state != FORKED, _M.common.is_(None), _M.common > bindparam("shared"), _IS_CLOSER)))
 _END = Query(_BOUNDS.where(_M.state != FORKED, or_(_M.state != RETIRED, _M.final_size > bindparam("final"))))
 _TERMS = Query(
     update(mirror)
@@ -64,7 +65,8 @@ class MirrorRow:
     """One mirrored log.
 
     `tree_*`: the verified tree, with the checkpoint that vouches for it. `state`: live, stale, suspect, forked (then `common` is the
-    size of the prefix that all branches share) or retired (then `final_size` is all that ever counts); `reason` in words.
+    size of the prefix that all branches share, as far as it is proven, and `heard` the most that it can be: the two are equal once
+    somebody has shown the other branch) or retired (then `final_size` is all that ever counts); `reason` in words.
     `added_per_hour`, `total`: items that may come into force; `weight`: 0-100. `transfer_basis`: on what ground personal data comes
     from there. `seen_ms`: when its node last answered, `note_ms`: when it last vouched for its log.
     """
@@ -85,6 +87,7 @@ class MirrorRow:
     transfer_basis: str = ""
     seen_ms: int = 0
     note_ms: int = 0
+    heard: int | None = None
 
 
 class MirrorShelf:
@@ -129,13 +132,22 @@ class MirrorShelf:
         common: int | None = None,
         final_size: int | None = None,
         *,
+        heard: int | None = None,
         by_human: bool = False,
     ) -> bool:
         """Set the state; False, and nothing changed, where what stands is graver.
 
-        A fork gives way to an earlier fork alone, an end to a fork or an earlier end; only a human lifts either, and clears its bounds.
+        A fork gives way to an earlier fork, or to closer bounds of the same, an end to a fork or an earlier end; only a human lifts
+        either, and clears its bounds. `heard`: as `common` if it is not given.
         """
-        values = {"of": origin, "word": state, "why": reason, "shared": common, "final": final_size}
+        values = {
+            "of": origin,
+            "word": state,
+            "why": reason,
+            "shared": common,
+            "final": final_size,
+            "hears": common if heard is None else heard,
+        }
         return await self._session.run(_state_query(state, by_human), **values) == 1
 
     async def set_terms(

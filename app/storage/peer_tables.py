@@ -49,6 +49,7 @@ mirror = Table(
     _text("transfer_basis"),
     _int("seen_ms"),
     _int("note_ms"),
+    _int("heard", null=True),
     PrimaryKeyConstraint("origin"),
     CheckConstraint("state = 'live' OR state = 'stale' OR state = 'suspect' OR state = 'forked' OR state = 'retired'", name="state"),
     CheckConstraint("quarantined = 0 OR quarantined = 1", name="quarantined"),

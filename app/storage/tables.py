@@ -31,7 +31,7 @@ from app.storage.columns import int_column as _int
 from app.storage.columns import key_column as _key
 from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
 metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation and of receipts, too

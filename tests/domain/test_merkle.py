@@ -14,7 +14,10 @@ from app.domain.merkle import (
     inclusion_path,
     leaf_hash,
     node_hash,
+    old_subtrees,
+    root_at,
     root_of,
+    shared_prefix,
     verify_consistency,
     verify_inclusion,
 )
@@ -96,3 +99,26 @@ def test_a_full_path_leads_to_both_roots():
     for path in ([], [old], [old, added, added], [old, added[:31]]):
         with pytest.raises(InvalidProof):
             consistency_roots(path, old_size=4, new_size=7)
+
+
+def reader(leaves):
+    """`read_node` over all complete nodes of a tree."""
+    rows = [leaves]
+    while len(rows[-1]) > 1:
+        rows.append([node_hash(*rows[-1][at : at + 2]) for at in range(0, len(rows[-1]) - 1, 2)])
+    return lambda level, index: rows[level][index]
+
+
+@pytest.mark.parametrize("new", [8, 9, 13, 16, 21])
+def test_a_path_shows_what_another_branch_surely_shares(new):
+    """Of every size and every place where the branches part: never more than they share, and no less than the trees before that place."""
+    ours = [leaf_hash(b"%d" % number) for number in range(new)]
+    for old in range(1, new):
+        for parting in range(old):
+            theirs = [*ours[:parting], *(leaf_hash(b"other %d" % number) for number in range(parting, new))]
+            path = consistency_path(old, new, reader(theirs))
+            full = path if old & (old - 1) else [root_at(old, reader(theirs)), *path]
+            consistency_roots(full, old_size=old, new_size=new)
+            found = shared_prefix(old_subtrees(full, old_size=old, new_size=new), size=old, read_node=reader(ours))
+            whole = [bit for bit in (16, 8, 4, 2, 1) if bit & old]
+            assert found == max((sum(whole[:n]) for n in range(len(whole) + 1) if sum(whole[:n]) <= parting), default=0)

@@ -13,6 +13,7 @@ from app.domain.fork import parse_evidence
 from app.seal.notes import verify_fork
 from tests.factories import Signer, sid_in, wallet, wallet_id
 from tests.federation.test_stolen_keys import new_root
+from tests.mirrors import check_index
 from tests.simulator import SimNode, World
 
 pytestmark = pytest.mark.slow
@@ -121,6 +122,46 @@ async def test_who_has_forked_himself_still_hears_what_others_correct(tmp_path: 
         await world["xb"].say(bka.retract(sid_in(listed)))
         assert await xa.look() == []
         assert xa.node.index.find(wallet_id(1)) == ()
+
+
+async def test_a_fork_that_nobody_shows_silences_nobody(tmp_path: Path) -> None:
+    """xb hears proof of a fork of xa's log, and all whom it reaches hold its own branch. What xa's agencies list goes on counting, under
+    the registry as it was; what they withdraw waits. Once xd shows the other branch, xb knows where they part.
+    """
+    async with World.open(tmp_path, "xa", "xb", "xc", "xd") as world:
+        await world.introduce()
+        xa, xb, xd = world["xa"], world["xb"], world["xd"]
+        bka = xa.signer("xa.bka#1")
+        old, before = bka.listing(wallet(6)), bka.listing(wallet(1))
+        await xa.say(old, before)
+        await xa.say(bka.retract(sid_in(old)), *(bka.listing(wallet(10 + n)) for n in range(3)))
+        await world.settle()
+        common = xa.node.own_log.size
+        clone = await two_faced(world, "xa", deceived="xd")
+        xa = world["xa"]
+        await xa.say(bka.retract(sid_in(before)), bka.listing(wallet(7)), bka.listing(wallet(8)))
+        await clone.say(*(clone.signer("xa.bka#1").listing(wallet(n)) for n in (3, 4, 5, 2)))
+        for code in ("xb", "xc"):
+            world.net.cut(code, "xd", both=False)
+            await world[code].look()
+        await xa.say(bka.listing(wallet(9)))
+        await xd.look()  # hears both faces, and hands the proof on
+        state, least = await states_of(xb, "xa")
+        assert state == "forked"
+        assert least is not None
+        assert 0 < least <= common, "the path of the proof holds the larger trees of the other branch"
+        await xb.look()
+        assert [one.contested for one in xb.node.index.find(wallet_id(9))] == [True]
+        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
+        world.net.heal()
+        world.clock.advance(s=61)
+        await xb.look()
+        assert await states_of(xb, "xa") == ("forked", common)
+        assert [one.contested for one in xb.node.index.find(wallet_id(9))] == [True]
+        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
+        assert xb.node.index.find(wallet_id(6)) == ()
+        assert xb.node.index.find(wallet_id(10)) != ()
+        await check_index(xb.node.database, xb.node.index)
 
 
 @pytest.mark.parametrize("is_deceived", [True, False], ids=["the dropped branch", "the kept branch"])

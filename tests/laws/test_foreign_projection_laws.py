@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.fork import Bounds
 from app.services.admit.foreign import Offered
 from app.storage.database import Database
 from tests.factories import Clock, Signer, Town, link, sid_in, wallet, wallet_id
@@ -176,9 +177,8 @@ async def test_what_is_stored_is_what_the_fold_gives(seed: int, town: Town, cloc
             await reader.heal(reader.random.choice(logs))
         if step == 15 and seed % 2:
             forked = reader.random.choice(logs)
-            await here.gate.mark_forked(
-                forked.origin, common=reader.random.randrange(5, max(6, await here.cursor(forked))), reason="two histories"
-            )
+            common = reader.random.randrange(5, max(6, await here.cursor(forked)))
+            await here.gate.mark_forked(forked.origin, Bounds(common, common), reason="two histories")
         if step == 20 and seed % 3 == 0:
             ended = reader.random.choice(logs)
             await here.gate.retire(ended.origin, final_size=max(7, await here.cursor(ended) - 4))

@@ -12,6 +12,7 @@ import pytest
 
 from app.domain.errors import Betrayed, NotFound
 from app.domain.folding import State
+from app.domain.fork import Bounds
 from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind
 from app.domain.tiles import Edge
@@ -347,7 +348,7 @@ async def test_past_a_fork_adds_survive_and_removals_wait(here: Here, fr: PeerLo
     fr.log(bka(fr).retract(sid_in(before)), fr.town.policy(needs2=["listing"]))
     await here.take(fr)
     assert here.listed(wallet_id(1)) == []
-    await here.gate.mark_forked(fr.origin, common=common, reason="two histories")
+    await here.gate.mark_forked(fr.origin, Bounds(common, common), reason="two histories")
     assert here.listed(wallet_id(1)) == [(fr.origin, common - 1)]
     assert here.index.find(wallet_id(2))[0].contested
     after = fr.log(bka(fr).listing(wallet(3)))

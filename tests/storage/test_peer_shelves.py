@@ -117,9 +117,9 @@ async def test_a_fork_is_not_overruled_by_who_has_not_seen_it(database: Database
             assert not await tx.mirrors.set_state(FAR, state, "late")
         assert not await tx.mirrors.set_state(FAR, "retired", "late", final_size=50)
         assert not await tx.mirrors.set_state(FAR, "forked", "later", common=41)
-        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=40)
+        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=40, heard=40)
         assert await tx.mirrors.set_state(FAR, "forked", "earlier", common=10)
-        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="earlier", common=10)
+        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="earlier", common=10, heard=10)
         assert await tx.mirrors.set_state(FAR, "live", "settled", by_human=True)
         assert await tx.mirrors.get(FAR) == replace(MIRROR, reason="settled")
 
@@ -131,7 +131,18 @@ async def test_where_a_fork_began_may_be_learned_later(database: Database) -> No
         assert await tx.mirrors.set_state(FAR, "forked", "two heads")
         assert await tx.mirrors.set_state(FAR, "forked", "two branches", common=40)
         assert not await tx.mirrors.set_state(FAR, "forked", "two heads")
-        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=40)
+        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=40, heard=40)
+
+
+async def test_the_bounds_of_a_fork_close_in(database: Database) -> None:
+    """Between 8 and 40 at first: what shows more is taken, what shows less is not; once it is known it is as any other."""
+    async with database.transaction() as tx:
+        await tx.mirrors.create(MIRROR)
+        assert await tx.mirrors.set_state(FAR, "forked", "somewhere", common=8, heard=40)
+        assert not await tx.mirrors.set_state(FAR, "forked", "wider", common=8, heard=41)
+        assert await tx.mirrors.set_state(FAR, "forked", "two branches", common=20, heard=20)
+        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=20, heard=20)
+        assert not await tx.mirrors.set_state(FAR, "forked", "later", common=21, heard=21)
 
 
 async def test_an_end_stands_until_a_fork_or_an_earlier_end(database: Database) -> None:
@@ -143,7 +154,7 @@ async def test_an_end_stands_until_a_fork_or_an_earlier_end(database: Database) 
         assert not await tx.mirrors.set_state(FAR, "retired", "again", final_size=60)
         assert await tx.mirrors.set_state(FAR, "retired", "earlier", final_size=45)
         assert await tx.mirrors.set_state(FAR, "forked", "two branches", common=30)
-        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=30, final_size=45)
+        assert await tx.mirrors.get(FAR) == replace(MIRROR, state="forked", reason="two branches", common=30, heard=30, final_size=45)
         assert not await tx.mirrors.set_state("nowhere", "live", "")
 
 

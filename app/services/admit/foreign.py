@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from app.domain.errors import Betrayed, NotFound, Refused
 from app.domain.folding import Key, State
+from app.domain.fork import Bounds
 from app.domain.statement import Kind, read_stub
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
@@ -36,6 +37,7 @@ from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking,
 from app.services.admit.moving import Face, Moved, faces_of, fill_index, moved_between, moved_by_members, read_moved
 from app.services.admit.refold import by_origin, origin_state, refold
 from app.services.admit.rows import Logged
+from app.services.admit.valve import waiting_at
 from app.storage.database import Database, Transaction
 from app.storage.faults import LostRace
 from app.storage.log import Head
@@ -344,9 +346,23 @@ class ForeignGate:
 
     # --- what humans and evidence decide ---------------------------------------------------------------------------------
 
-    async def mark_forked(self, origin: str, *, common: int, reason: str) -> None:
-        """The log signed two histories that share `common` entries: beyond them adds survive and removals wait (protocol §3.7)."""
-        await self._bound(origin, common, lambda tx: tx.mirrors.set_state(origin, FORKED, reason, common=common))
+    async def mark_forked(self, origin: str, bounds: Bounds, *, reason: str) -> None:
+        """The log signed two histories that part within `bounds`: beyond them adds survive and removals wait (protocol §3.7).
+
+        Once more with closer bounds, when somebody has shown the other branch: what lies between is judged again.
+        """
+        async with self._database.reading() as tx:
+            before = await tx.mirrors.get(origin)
+        was_forked = before is not None and before.state == FORKED and before.common is not None
+        first = min(bounds.common, before.common or 0) if before is not None and was_forked else bounds.common
+
+        async def part(tx: Transaction) -> bool:
+            return await tx.mirrors.set_state(origin, FORKED, reason, common=bounds.common, heard=bounds.heard)
+
+        await self._bound(origin, first, part)
+        if was_forked:
+            await self.load()
+            await self.reconsider(origin, first=bounds.common)
 
     async def retire(self, origin: str, *, final_size: int) -> None:
         """The root document ends the log at `final_size` entries: nothing beyond them ever counts. The way out of a fork, too."""
@@ -412,7 +428,7 @@ class ForeignGate:
         """Let listings count that the valve kept dormant, all or those at `indices`; how many."""
 
         async def work(tx: Transaction) -> tuple[list[int], bytes]:
-            waiting = await _waiting(tx, origin, indices)
+            waiting = await waiting_at(tx, origin, indices)
             await tx.valve.release(origin, waiting)
             epoch = await _next_epoch(tx)
             for at in range(0, len(waiting), REFOLD):
@@ -474,15 +490,6 @@ class ForeignGate:
                 self._index.replace(moved.statements, moved.listings, moved.links)
                 self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
             self._index.positions[origin] = head.size
-
-
-async def _waiting(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:
-    if indices is not None:
-        return sorted(await tx.valve.waiting(origin, indices))
-    waiting: list[int] = []
-    while rows := await tx.valve.page(origin, after=waiting[-1] if waiting else -1):
-        waiting += [row.index for row in rows]
-    return waiting
 
 
 async def _next_epoch(tx: Transaction) -> bytes:

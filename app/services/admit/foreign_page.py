@@ -148,8 +148,12 @@ class Page:
 
 
 def registry_end(state: OriginState) -> int:
-    """Up to where control statements of a log count."""
-    return state.size if state.common is None else state.common
+    """Up to where control statements of a log say who may speak. Where nobody knows where it forked, that is the most that its branches
+    can share: who was enrolled before must not fall silent for it, while all that removes waits from the least on (protocol §3.7).
+    """
+    if state.common is None:
+        return state.size
+    return state.common if state.heard is None else max(state.common, state.heard)
 
 
 def first_state(event: Event, state: OriginState, keyring: Keyring) -> ShownState:

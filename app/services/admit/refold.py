@@ -52,7 +52,7 @@ def origin_state(mirror: MirrorRow | None) -> OriginState:
     end = _ALL_THERE_IS if mirror.final_size is None else mirror.final_size
     if mirror.state == FORKED and mirror.common is not None:
         common = min(mirror.common, end)
-        return OriginState("forked", end, common, {BRANCH: end})
+        return OriginState("forked", end, common, {BRANCH: end}, None if mirror.heard is None else min(mirror.heard, end))
     return OriginState("live", end)
 
 

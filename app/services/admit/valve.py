@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from app.domain.folding import State
 from app.services.admit.rows import Logged
@@ -75,3 +75,13 @@ async def _added_since(tx: Transaction, origin: str, hours: Sequence[int]) -> di
         last = await tx.valve.added(origin, hour) if last else 0
         counts[hour] = last
     return counts
+
+
+async def waiting_at(tx: Transaction, origin: str, indices: Collection[int] | None) -> list[int]:
+    """The listings of a log that stay dormant, all or those of `indices`, upwards."""
+    if indices is not None:
+        return sorted(await tx.valve.waiting(origin, indices))
+    waiting: list[int] = []
+    while rows := await tx.valve.page(origin, after=waiting[-1] if waiting else -1):
+        waiting += [row.index for row in rows]
+    return waiting
