@@ -156,7 +156,14 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         recognition=recognition,
         guards=guards,
         attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),
-        notify=Notify(database, moment=moment, reader_of=recognition.watcher, worker=worker, shares_database=shares_database),
+        notify=Notify(
+            database,
+            moment=moment,
+            reader_of=recognition.watcher,
+            worker=worker,
+            shares_database=shares_database,
+            settle=access_log.settle,
+        ),
         watching=Watching(database, clock=clock, allow_loopback=settings.allow_loopback),
         deliverer=Deliverer(
             database,

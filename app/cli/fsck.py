@@ -102,7 +102,21 @@ async def _examine(database: Database, origin: str, anchor: Path, console: Conso
             health.access_rows = (await tx.audit.verify()).size
     except CordonError as error:
         health.faults.append(error.detail)
+    _check_journal(database.journal_path, health)
     return health
+
+
+def _check_journal(path: Path | None, health: Health) -> None:
+    """What the access log has made durable and not yet brought into the database (ADR 0011)."""
+    from app.storage.journal import aside, read_journal
+
+    if path is None:
+        return
+    found = read_journal(path)
+    if found is not None and found.damage:
+        health.faults.append(f"{path.name}, the journal of the access log, is damaged: {found.damage}")
+    if aside(path).exists():
+        health.faults.append(f"{aside(path).name} was put aside as damaged: keep it as evidence, and move it away")
 
 
 async def _check_log(database: Database, origin: str, size: int, health: Health, bar: Tick) -> None:

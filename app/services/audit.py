@@ -1,33 +1,95 @@
-"""The access log: who consulted what and why, hash-chained, committed before the answer leaves (trust-and-ops DP-06, §1.7).
+"""The access log: who consulted what and why, hash-chained, durable before the answer leaves (trust-and-ops DP-06, §1.7).
 
-Misses write nothing here. What a client was told of a statement is noted in the same commit, so that he can be told when it ends (CP-1). Hits of many concurrent callers share one commit: the first that arrives waits a moment for others, then
-writes for all; those that arrive meanwhile are the next group.
+Misses write nothing here. What a client was told of a statement is noted with it, so that he can be told when it ends (CP-1).
+
+On SQLite an entry is durable once it stands in the journal beside the database (storage/journal, ADR 0011): a lookup waits for one write to
+the disk and for nobody's transaction. From there entries go into the chain and the told-index a moment later, in order, each once: how far
+is noted in the same transaction. On PostgreSQL, whose disk is elsewhere, they go there at once. Either way those that arrive while a group
+is being written are the next group.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Sequence
 
+import orjson
+
+from app.domain.errors import CordonError
 from app.storage.audit import AuditEntry
 from app.storage.database import Database, Transaction
+from app.storage.journal import Contents, Journal
 from app.storage.told import Told
 
-GATHER_S = 0.001
-"""How long the first entry of a group waits for others: a commit costs more than ten lookups."""
+log = logging.getLogger("cordon.audit")
+
 HOUR_MS = 3_600_000
 MOST_REMEMBERED = 100_000
+POST_AFTER_S, LONGEST_PAUSE_S = 0.1, 5.0
+"""How long an entry may stand in the journal alone."""
+PORTION = 250
+"""Entries that go into the database in one transaction: its own thread holds the interpreter for less than a millisecond."""
+MOST_IN_GROUP = 1_000
+MOST_IN_JOURNAL = 16 * 1024 * 1024
+"""Bytes from which the next entry waits until the database has all before it."""
+EMPTY_FROM = 256 * 1024
+POSTED = "access_posted"
+
+_Group = tuple[list[AuditEntry], int]
+"""Entries, and where they end in the journal."""
 
 
 class AccessLog:
-    """Appends entries durably; `record` returns only after its commit."""
+    """Appends entries durably; `record` returns only after that."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._journal: Journal | None = None
         self._waiting: list[tuple[Sequence[AuditEntry], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._noted: set[tuple[str, str, str, str, str]] = set()
         self._hour = 0
+        self._groups: deque[_Group] = deque()
+        self._posted = (0, 0)
+        """Of the journal: up to which byte everything stands in the database, and how many entries of the group behind it."""
+        self._posting = asyncio.Lock()
+        self._is_writing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._poster: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the journal; what stands in it and not yet in the database goes there now."""
+        path = self._database.journal_path
+        if path is None or self._journal is not None:
+            return
+        journal = Journal(path)
+        try:
+            found = journal.open()
+        except BlockingIOError:  # a tool beside the running node: what it is told goes straight into the database
+            return
+        if found is not None and found.damage:
+            log.error("ACCESS LOG: %s is damaged and was put aside: %s", path.name, found.damage)
+        self._posted = await self._posted_of(found)
+        if found is not None:
+            self._groups.extend((_entries(group.payload), group.end) for group in found.groups if group.end > self._posted[0])
+        self._journal = journal
+        if self._groups:
+            log.info("the access log ended in the middle of its work: what its journal holds is brought into the database")
+            await self._post()
+
+    async def stop(self) -> None:
+        """Write what waits, bring all of it into the database, close the journal."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait([self._writer])
+        await self._post()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+            self._groups.clear()  # what could not be brought into the database is read from the file at the next start
 
     async def record(self, entries: Sequence[AuditEntry]) -> None:
         """Write `entries`; a crash before this returns means that no answer was sent."""
@@ -39,12 +101,23 @@ class AccessLog:
             self._writer = asyncio.create_task(self._write_all())
         await done
 
+    async def settle(self) -> None:
+        """Bring what stands in the journal alone into the database: for whoever reads there what was told. Unavailable, Busy."""
+        async with self._posting:
+            while self._groups:
+                await self._post_portion()
+            journal = self._journal
+            if journal is not None and journal.size > EMPTY_FROM and not self._is_writing:
+                journal.clear()
+                self._posted = (0, 0)
+
+    # --- making it durable -------------------------------------------------------------------------------------------
+
     async def _write_all(self) -> None:
         while self._waiting:
-            await asyncio.sleep(GATHER_S)
             group, self._waiting = self._waiting, []
             try:
-                await self._append([entry for entries, _ in group for entry in entries])
+                await self._keep([entry for entries, _ in group for entry in entries])
             except Exception as error:  # noqa: BLE001 — every waiter must learn that nothing was written
                 for _, done in group:
                     if not done.done():
@@ -54,15 +127,76 @@ class AccessLog:
                     if not done.done():
                         done.set_result(None)
 
-    async def _append(self, entries: Sequence[AuditEntry]) -> None:
+    async def _keep(self, entries: list[AuditEntry]) -> None:
+        journal = self._journal
+        if journal is None:
+            await self._append(entries)
+            return
+        if journal.size > MOST_IN_JOURNAL:
+            await self.settle()
+        for start in range(0, len(entries), MOST_IN_GROUP):
+            some = entries[start : start + MOST_IN_GROUP]
+            self._is_writing = True
+            try:
+                end = await journal.append(orjson.dumps([tuple(entry) for entry in some]))
+            finally:
+                self._is_writing = False
+            self._groups.append((some, end))
+        self._post_in(POST_AFTER_S)
+
+    # --- into the database -------------------------------------------------------------------------------------------
+
+    def _post_in(self, pause_s: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._begin_to_post, pause_s)
+
+    def _begin_to_post(self, pause_s: float) -> None:
+        self._timer = None
+        self._poster = asyncio.create_task(self._post(min(2 * pause_s, LONGEST_PAUSE_S)))
+
+    async def _post(self, pause_s: float = POST_AFTER_S) -> None:
+        """`settle`, again after a pause if the database takes nothing now: nothing is lost meanwhile."""
+        try:
+            await self.settle()
+        except CordonError as error:
+            log.warning("the access log stays in its journal for now: %s", error.detail)
+            self._post_in(pause_s)
+
+    async def _post_portion(self) -> None:
+        """The next entries, and how far they go, in one transaction."""
+        journal = self._journal
+        assert journal is not None
+        (place, done), portion, whole = self._posted, list[AuditEntry](), 0
+        for entries, end in self._groups:
+            some = entries[done : done + PORTION - len(portion)]
+            portion += some
+            done += len(some)
+            if done < len(entries):
+                break
+            place, done, whole = end, 0, whole + 1
+        await self._append(portion, journal.id + place.to_bytes(8, "big") + done.to_bytes(4, "big"))
+        self._posted = place, done
+        for _ in range(whole):
+            self._groups.popleft()
+
+    async def _append(self, entries: Sequence[AuditEntry], posted: bytes = b"") -> None:
         told = self._fresh(entries)
 
         async def work(tx: Transaction) -> None:
             await tx.audit.append(entries)
             await tx.told.put(told.values())
+            if posted:
+                await tx.meta.set(POSTED, posted)
 
         await self._database.at_once(work)
         self._noted.update(told)
+
+    async def _posted_of(self, found: Contents | None) -> tuple[int, int]:
+        """How much of a file that a former process left has reached the database."""
+        note = await self._database.quick.meta.get(POSTED)
+        if found is None or note is None or note[:-12] != found.id:
+            return 0, 0
+        return int.from_bytes(note[-12:-4], "big"), int.from_bytes(note[-4:], "big")
 
     def _fresh(self, entries: Sequence[AuditEntry]) -> dict[tuple[str, str, str, str, str], Told]:
         """What the told-index does not say yet; when something was last told it knows to the hour."""
@@ -76,3 +210,11 @@ class AccessLog:
             for owner, origin, sid, word in entry.told
         }
         return {key: row for key, row in told.items() if key not in self._noted}
+
+
+def _entries(payload: bytes) -> list[AuditEntry]:
+    """What `record` was given, from a group of the journal."""
+    return [
+        AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids), tuple(map(tuple, told)))
+        for at_ms, actor, action, subject, purpose, case, sids, told in orjson.loads(payload)
+    ]

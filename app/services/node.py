@@ -93,6 +93,7 @@ class Node:
     async def start(self) -> None:
         """Check the schema, load guards and index, open the gate, start the loops."""
         await self.database.check_schema()
+        await self.access_log.start()
         await self.guards.load()
         await fill_index(self.database, self.index)
         await self._keep_listed()
@@ -129,6 +130,7 @@ class Node:
             await self.federation.stop()
         await self.gate.stop()
         await self.deliverer.stop()
+        await self.access_log.stop()
         await self.database.close()
 
     def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:

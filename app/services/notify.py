@@ -90,9 +90,12 @@ class Notify:
         reader_of: ReaderOf,
         worker: str,
         shares_database: bool,
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
+        """`settle`: bring into the database what clients were told up to now."""
         self._database = database
         self._moment = moment
+        self._settle = settle
         self._reader_of = reader_of
         self._worker = worker
         self._shares_database = shares_database
@@ -112,6 +115,7 @@ class Notify:
         """Look at everything that moved or is due; how many statements. Costs one small read where nothing did."""
         count = 0
         while await self._database.quick.outbox.has_work(self._moment().now_ms):
+            await self._settle()
             looked = await self._database.run(self._turn)
             if not looked:  # another worker is at it
                 break

@@ -16,6 +16,7 @@ import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -142,6 +143,11 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return "sqlite" if isinstance(self._store, SqliteStore) else "postgresql"
+
+    @property
+    def journal_path(self) -> Path | None:
+        """Where the journal of the access log lies: beside a database that is a file of this machine; None for one elsewhere."""
+        return self._store.path.with_name(self._store.path.name + "-access") if isinstance(self._store, SqliteStore) else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -21,6 +21,7 @@ from app.storage.sql import POSTGRESQL, SQLITE, Query, Row, copy_text, insertion
 T = TypeVar("T")
 
 _COPY_FROM = 8  # rows: below, a pipelined executemany is one round trip less than COPY
+_ROWS_A_STATEMENT = 50
 _INSERTS: dict[Table, Query] = {}
 
 
@@ -138,7 +139,15 @@ class DirectSession(QuickSession):
         return self._connection.executemany(query.render(SQLITE).sql, rows).rowcount if rows else 0
 
     async def load(self, table: Table, rows: Sequence[Row]) -> None:
-        await self.run_many(_insert_of(table), rows)
+        # Many rows a statement: each step of one gives the interpreter up, and waits to get it back from the event loop.
+        insert = _insert_of(table)
+        for start in range(0, len(rows), _ROWS_A_STATEMENT):
+            some = rows[start : start + _ROWS_A_STATEMENT]
+            if len(some) == 1:
+                await self.run_many(insert, some)
+                continue
+            head, values, one = insert.render(SQLITE).sql.rpartition("(")
+            self._connection.execute(head + ", ".join([values + one] * len(some)), [cell for row in some for cell in row])
 
 
 def _transact(connection: sqlite3.Connection, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:

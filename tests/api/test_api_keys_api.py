@@ -31,6 +31,7 @@ async def test_an_operator_makes_and_ends_keys(both_fronts: Front) -> None:
             assert problem(await operator.delete(path, headers={"If-Match": ended.headers["etag"]})) == (410, "gone")
         rows = (await operator.get("/v1/api-keys")).json()["items"]
         assert {row["id"] for row in rows} >= {made["id"]}
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         assert [row.entry.action for row in await tx.audit.page()] == ["create_api_key", "end_api_key"]
 

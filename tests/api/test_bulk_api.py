@@ -156,6 +156,7 @@ async def test_hits_are_recorded_once_and_what_is_kept_is_given_back(front: Fron
         for include in ("all", "hits"):
             await client.post(f"/v1/screen?include={include}", content=f"{address(1)}\n{evm(4)}", headers=LINES)
         await client.post("/v1/screen", content=b"adress\nx", headers=CSV)
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         assert [row.entry.subject for row in await tx.audit.page() if row.entry.action == "screen"] == [wallet_id(1)] * 2
     assert front.node.bulk.kept_bytes == 0

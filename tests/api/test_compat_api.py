@@ -174,6 +174,7 @@ async def test_hits_are_in_the_access_log_and_misses_are_not(both_fronts: Front)
         await caller.post(WALLETS, json=[{"address": address(1)}, {"address": address(2)}])
         await caller.get("/compat/yente/entities/entity:de.bka:golden-sun")
         await caller.get("/compat/yente/search/default", params={"q": "golden"})
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         rows = await tx.audit.page()
     told = [(row.entry.action, row.entry.subject, row.entry.sids) for row in rows]
@@ -187,6 +188,7 @@ async def test_who_was_told_is_known_when_it_ends(front: Front) -> None:
     client = front.at(await front.key())
     for told, path in ((0, SANCTIONS), (1, WALLETS), (1, WALLETS)):
         await client.post(path, json=[{"address": address(2)}])
+        await front.node.access_log.settle()
         async with front.node.database.reading() as tx:
             found = await tx.audit.page()
         assert bool(found) == bool(told), path

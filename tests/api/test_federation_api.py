@@ -158,6 +158,7 @@ async def test_who_was_given_entries_is_written_down(federating: Federating) -> 
     for client in (federating.at(), agency):
         rows(await client.get(f"/fed/v1/entries?o={OWN}&from=4&to=6"))
         assert rows(await client.get(f"/fed/v1/parts?o={OWN}&ids={hidden.index}")) == [{"i": 6, "w": "stub"}]
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         kept = [row.entry for row in await tx.audit.page() if row.entry.action == "read_entries"]
     assert [(entry.actor.partition("/")[0], entry.subject, len(entry.sids)) for entry in kept] == [

@@ -64,9 +64,11 @@ async def test_the_rest_is_the_live_list(front: Front) -> None:
     await accept(front.node, front.town.signer("de.bka#1").listing(wallet(1)))
     test = front.at(await front.key(environment="test"))
     await asked(test, ADDRESSES["listed"])
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         assert await tx.audit.page() == []
     assert {one["result"]["match"] for one in await asked(test, wallet_id(1))} == {"listed"}
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         assert {row.entry.subject for row in await tx.audit.page()} == {wallet_id(1)}
 

@@ -168,6 +168,7 @@ async def test_hits_of_known_callers_are_in_the_access_log_before_the_answer(bot
         await client.get(f"/v1/wallets/{address(1)}")
         await client.get(f"/v1/statements/{sid}")
         await public.get(f"/v1/screen/{address(1)}")
+    await front.node.access_log.settle()
     async with front.node.database.reading() as tx:
         rows = await tx.audit.page()
         await tx.audit.verify()

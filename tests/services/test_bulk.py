@@ -214,6 +214,7 @@ async def test_hits_are_recorded_and_misses_leave_no_trace(node: Node, town: Tow
     await accept(node, town.signer("de.bka#1").listing(wallet(1)))
     address = wallet_id(1).rpartition(":")[2]
     await run(node, Form.LINES, "\n".join([evm(5), address, tron(9), "x"]).encode(), hits_only=True)
+    await node.access_log.settle()
     async with node.database.reading() as tx:
         assert [row.entry.subject for row in await tx.audit.page()] == [wallet_id(1)]
 

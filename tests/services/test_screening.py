@@ -124,6 +124,7 @@ async def test_hits_are_recorded_before_they_are_told_and_misses_are_not(node: N
     asking = Asking(vasp_reader(), actor="de.exchange/k1", purpose="transfer", case="c-1")
     for address in (wallet_id(1).rpartition(":")[2].upper().replace("0X", "0x"), wallet_id(2)):
         await node.screening.screen_one(Query(address), asking)
+    await node.access_log.settle()
     async with node.database.reading() as tx:
         (row,) = await tx.audit.page()
         await tx.audit.verify()

@@ -26,6 +26,7 @@ async def corrections(node: Node) -> list[tuple[str, str, str]]:
 
 async def told_of(node: Node, *sids: str) -> list[Told]:
     """What the index says."""
+    await node.access_log.settle()
     async with node.database.reading() as tx:
         return sorted(await tx.told.of(sids))
 

@@ -1,0 +1,206 @@
+"""A small append-only file beside the database: what has to be durable at once, long before it is worth a transaction (ADR 0011).
+
+    head    "CORDONJ1", 16 random bytes that name this filling of the file
+    group   length (4 bytes, big-endian), payload, link = SHA-256(link before ‖ payload); the first link is SHA-256 of the head
+
+One process appends, one group at a time, and each is on the disk before it is believed. So a crash can only tear what nobody was told
+of: what follows the last whole group and has no group behind it. Anything else that does not fit is damage, and is said to be.
+The room is taken ahead, so that a write changes no metadata. `clear` empties the file when all of it stands in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from app.domain.errors import Unavailable
+
+_MAGIC = b"CORDONJ1"
+_ID_BYTES = 16
+_HEAD_BYTES = len(_MAGIC) + _ID_BYTES
+_LENGTH_BYTES, _LINK_BYTES = 4, 32
+_ROOM = 4 << 20
+
+
+class Group(NamedTuple):
+    """One payload, and where it ends in the file."""
+
+    payload: bytes
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What stands in a file. `sound_bytes`: up to where; `damage`: what is wrong behind that, empty if nothing is."""
+
+    id: bytes
+    groups: tuple[Group, ...]
+    link: bytes
+    sound_bytes: int
+    damage: str = ""
+
+
+def read_journal(path: Path) -> Contents | None:
+    """The groups of a file, each checked; None if there is no file, or one that was never begun."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    head = data[:_HEAD_BYTES]
+    if not any(head):
+        return None if not any(data) else Contents(b"", (), b"", 0, "its head is gone")
+    if not head.startswith(_MAGIC) or len(head) < _HEAD_BYTES:
+        return Contents(b"", (), b"", 0, "its head is of another version or damaged")
+    groups: list[Group] = []
+    link, at = sha256(head).digest(), _HEAD_BYTES
+    while length := int.from_bytes(data[at : at + _LENGTH_BYTES], "big"):
+        start, end = at + _LENGTH_BYTES, at + _LENGTH_BYTES + length + _LINK_BYTES
+        payload, stated = data[start : start + length], data[start + length : end]
+        following = sha256(link + payload).digest()
+        if following != stated:
+            is_torn = not any(data[end : end + _LENGTH_BYTES])
+            damage = "" if is_torn else f"the group at byte {at} was changed, and others follow it"
+            return Contents(head[len(_MAGIC) :], tuple(groups), link, at, damage)
+        groups.append(Group(payload, end))
+        link, at = following, end
+    return Contents(head[len(_MAGIC) :], tuple(groups), link, at)
+
+
+class Journal:
+    """One open file and the thread that waits for the disk. Belongs to one event loop; `append` and `clear` never at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = b""
+        self._handle = -1
+        self._link = b""
+        self._end = 0
+        self._work: SimpleQueue[tuple[bytes, int, Callable[[OSError | None], None]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        return self._end
+
+    def open(self) -> Contents | None:
+        """Open for appending behind what stands there, and say what that is; a damaged file is kept aside, and a new one begun. Blocking.
+
+        BlockingIOError if another process has it open.
+        """
+        self._handle = _locked(self.path)
+        found = read_journal(self.path)
+        if found is not None and found.damage:
+            self.path.replace(aside(self.path))
+            os.close(self._handle)
+            self._handle = _locked(self.path)
+        if found is None or found.damage:
+            self.clear()
+            _sync_folder(self.path.parent)
+        else:
+            self.id, self._link, self._end = found.id, found.link, found.sound_bytes
+            os.ftruncate(self._handle, self._end)
+            self._take_room()
+        return found
+
+    def clear(self) -> None:
+        """Begin anew with an empty file. A crash in between leaves a file without a head, which holds nothing. Blocking."""
+        os.ftruncate(self._handle, 0)
+        head = _MAGIC + os.urandom(_ID_BYTES)
+        os.pwrite(self._handle, head, 0)
+        self.id, self._link, self._end = head[len(_MAGIC) :], sha256(head).digest(), _HEAD_BYTES
+        self._take_room()
+
+    async def append(self, payload: bytes) -> int:
+        """One group, durable when this returns; where it ends. Unavailable if the disk does not take it."""
+        link = sha256(self._link + payload).digest()
+        data = b"".join((len(payload).to_bytes(_LENGTH_BYTES, "big"), payload, link))
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[OSError | None] = loop.create_future()
+
+        def tell(error: OSError | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, written, error)
+
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="cordon-journal", daemon=True)
+            self._thread.start()
+        self._work.put((data, self._end, tell))
+        error = await asyncio.shield(written)
+        if error is not None:
+            raise Unavailable(f"the access log cannot be written: {error.strerror}") from error
+        self._link, self._end = link, self._end + len(data)
+        return self._end
+
+    def close(self) -> None:
+        """Stop the thread, close the file; the room that was taken ahead is given back. Blocking."""
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._handle >= 0:
+            os.ftruncate(self._handle, self._end)
+            os.close(self._handle)
+            self._handle = -1
+
+    def _take_room(self) -> None:
+        # Nothing is synced here: the next group makes it durable together with itself, and before it the file holds nothing new.
+        with suppress(OSError):  # a full disk shows at the next group
+            os.posix_fallocate(self._handle, 0, self._end + _ROOM)
+
+    def _run(self) -> None:
+        while (job := self._work.get()) is not None:
+            data, at, tell = job
+            try:
+                _write(self._handle, data, at)
+            except OSError as error:
+                with suppress(OSError):  # half of it may stand there, and the next may be shorter
+                    os.ftruncate(self._handle, at)
+                tell(error)
+            else:
+                tell(None)
+
+
+def _locked(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def aside(path: Path) -> Path:
+    """Where a damaged file is kept."""
+    return path.with_name(path.name + ".damaged")
+
+
+def _write(handle: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(handle, view, at)
+        view, at = view[done:], at + done
+    os.fdatasync(handle)
+
+
+def _settle(written: asyncio.Future[OSError | None], error: OSError | None) -> None:
+    if not written.done():
+        written.set_result(error)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
