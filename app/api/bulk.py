@@ -1,6 +1,7 @@
 """Streams for `POST /v1/screen`: NDJSON, CSV and plain lines, up to a million rows; and the compact form of its JSON (schemas §4.2).
 
-`?include=hits` (default for streams: all) leaves out what is not listed, `?checksums=true` verifies every checksum. Rows come back in the
+`?include=hits` (default for streams: all) leaves out what is not listed, `?checksums=true` verifies every checksum,
+`?policy=NAME` has the caller's own policy judge each row. Rows come back in the
 type in which they were sent. With `include=hits` the rows are screened as they arrive and nothing is sent before the last has been read,
 so every refusal is a proper problem; with all rows asked for the body is kept, as a client that sends before it reads would wait for ever.
 """
@@ -10,21 +11,22 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from app.api.bodies import media_type
-from app.api.callers import NO_STORE, PRIVATE, Visit
+from app.api.callers import JSON, NO_STORE, PRIVATE, Visit
 from app.api.schemas import SCREEN_MOST
 from app.domain.errors import BadRequest, Schema, TooLarge, Unavailable
-from app.services.bulk import MOST_ROWS, Asked, Form, Lot, Tally, Words, compact_items, lots_of
+from app.domain.policy_rules import Policy, evaluate
+from app.domain.rows import UNJUDGED, Line
+from app.services.bulk import MOST_ROWS, Ask, Form, Lot, Row, Tally, Wanted, compact_items, lots_of
 from app.services.screen import Caller as Asker
-from app.services.screen import Query as Row
 
 _ROWS_A_PART = 2_000
 KEPT_BYTES = 256 * 1024 * 1024
@@ -40,40 +42,41 @@ def form_of(request: Request) -> Form | None:
     return Form(kind) if kind in _FORMS else None
 
 
-async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums: bool) -> Response:
+async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums: bool, policy: Policy | None) -> Response:
     """A stream of rows in one of the three forms."""
     if "idempotency-key" in visit.request.headers:
         raise Schema("a stream takes no Idempotency-Key: screening again changes nothing")
     frame = visit.api.node.screening.frame(visit.api.node.moment())
     headers = {"Cache-Control": NO_STORE, "Cordon-As-Of": str(frame["as_of"]), "Cordon-Degraded": str(frame["degraded"]).lower()}
+    unlisted = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, ()).words(policy))
+    asking, wanted = _asking(visit, policy), Wanted(hits_only, checksums, unlisted)
     if hits_only:
-        return Response(await _hits(visit, form, checksums=checksums), media_type=str(form), headers=headers)
+        return Response(await _hits(visit, form, asking, wanted), media_type=str(form), headers=headers)
     text = await _keep(visit)
     try:
         await _count_rows(form, text, visit)
     except BaseException:
         visit.api.node.bulk.kept_bytes -= len(text)
         raise
-    return StreamingResponse(_all_rows(visit, form, text, checksums=checksums), media_type=str(form), headers=headers)
+    return StreamingResponse(_all_rows(visit, form, text, asking, wanted), media_type=str(form), headers=headers)
 
 
-async def _hits(visit: Visit, form: Form, *, checksums: bool) -> bytes:
+async def _hits(visit: Visit, form: Form, asking: Ask, wanted: Wanted) -> bytes:
     """Screened as they arrive; only what was found is kept."""
     tally, write = Tally(), _WRITERS[form]()
     lots = lots_of(form, _body(visit), spend=partial(_spend, visit))
-    screened = visit.api.node.bulk.screen(lots, _asking(visit), tally, hits_only=True, checksums=checksums)
-    parts = [write(())] + [write(some) async for some in screened if some]
+    parts = [write(())] + [write(some) async for some in visit.api.node.bulk.screen(lots, asking, tally, wanted) if some]
     _count(visit, tally)
     return b"".join([*parts, _ending(form, tally)])
 
 
-async def _all_rows(visit: Visit, form: Form, text: bytes, *, checksums: bool) -> AsyncIterator[bytes]:
+async def _all_rows(visit: Visit, form: Form, text: bytes, asking: Ask, wanted: Wanted) -> AsyncIterator[bytes]:
     """Every row, from a body that is kept until the last has left."""
     bulk, tally, write = visit.api.node.bulk, Tally(), _WRITERS[form]()
     try:
         yield write(())
         lots = lots_of(form, _in_parts(text), spend=_nothing)
-        async for some in bulk.screen(lots, _asking(visit), tally, hits_only=False, checksums=checksums):
+        async for some in bulk.screen(lots, asking, tally, wanted):
             for start in range(0, len(some), _ROWS_A_PART):
                 yield write(some[start : start + _ROWS_A_PART])
                 # A client that is gone never makes the server wait: without this the rest would run through at once.
@@ -92,11 +95,13 @@ async def answer_compact(visit: Visit, body: bytes, *, checksums: bool) -> Respo
     lot, hits_only = found
     _spend(visit, lot.rows)
     tally = Tally()
-    frame = visit.api.node.screening.frame(visit.api.node.moment())
-    screened = visit.api.node.bulk.screen(_one(lot), _asking(visit), tally, hits_only=hits_only, checksums=checksums)
-    results = [words async for some in screened for words in some]
+    frame = orjson.dumps(visit.api.node.screening.frame(visit.api.node.moment()))
+    screened = visit.api.node.bulk.screen(_one(lot), _asking(visit, None), tally, Wanted(hits_only, checksums))
+    rows = [row async for some in screened for row in some]
     _count(visit, tally)
-    return visit.answer({**frame, "results": cast("Any", results)}, cache=_cache_of(results))
+    results = b",".join([line.at(number) for number, line in rows])
+    headers = {"Cache-Control": _cache_of([line for _, line in rows])}
+    return Response(b'%b,"results":[%b]}' % (frame[:-1], results), media_type=JSON, headers=headers)
 
 
 async def _keep(visit: Visit) -> bytes:
@@ -156,20 +161,14 @@ async def _count_rows(form: Form, text: bytes, visit: Visit) -> None:
         _spend(visit, rows)
 
 
-def _asking(visit: Visit) -> Callable[[Sequence[Asked]], Any]:
+def _asking(visit: Visit, policy: Policy | None) -> Ask:
     """The careful answers, recorded as the caller's."""
     asker = Asker(visit.caller.reader, visit.caller.actor, visit.purpose, visit.case, visit.caller.owner)
-
-    async def ask(rows: Sequence[Asked]) -> list[Words]:
-        queries = [Row(row.address, row.chain, row.tag, row.reference) for row in rows]
-        words = await visit.api.node.screening.screen_many(queries, asker, hits_only=False)
-        return cast("list[Words]", words["results"])
-
-    return ask
+    return partial(visit.api.node.screening.lines, caller=asker, policy=policy)
 
 
-def _cache_of(results: Sequence[Any]) -> str:
-    said = [one["tlp"] for result in results for one in result["statements"]]
+def _cache_of(lines: Iterable[Line]) -> str:
+    said = {tlp for line in lines for tlp in line.tlps}
     return PRIVATE if said and _NARROW.isdisjoint(said) else NO_STORE
 
 
@@ -186,21 +185,22 @@ def _ending(form: Form, tally: Tally) -> bytes:
     return orjson.dumps(tally.words()) + b"\n" if form is Form.NDJSON else b""
 
 
-def _lines() -> Callable[[Sequence[Words]], bytes]:
-    return lambda results: b"".join([orjson.dumps(words, option=orjson.OPT_APPEND_NEWLINE) for words in results])
+def _lines() -> Callable[[Sequence[Row]], bytes]:
+    return lambda rows: b"".join([b'{"row":%d,%b\n' % (number, line.body) for number, line in rows])
 
 
-def _table() -> Callable[[Sequence[Words]], bytes]:
+def _table() -> Callable[[Sequence[Row]], bytes]:
     """CSV of the scalar members; the header before the first rows. A cell that a spreadsheet would take for a formula is quoted (S-22)."""
     is_begun = False
 
-    def write(results: Sequence[Words]) -> bytes:
+    def write(rows: Sequence[Row]) -> bytes:
         nonlocal is_begun
         out = io.StringIO()
         table = csv.writer(out)
         if not is_begun:
             table.writerow(CSV_COLUMNS)
             is_begun = True
+        results = [orjson.loads(line.at(number)) for number, line in rows]
         table.writerows([[_cell(words[name]) for name in CSV_COLUMNS] for words in results])
         return out.getvalue().encode("utf-8")
 

@@ -206,9 +206,10 @@ async def screen_addresses(visit: ScreeningRows, how: Annotated[s.BulkQuery, Que
     """One bad row never fails the others."""
     form = form_of(visit.request)
     if form is not None:
-        return await answer_stream(visit, form, hits_only=how.include == "hits", checksums=how.checksums == "true")
-    if how.include is not None:
-        raise Schema("a JSON body says itself what it includes: leave the query parameter `include` out")
+        judge = await policy_asked(visit, how.policy)
+        return await answer_stream(visit, form, hits_only=how.include == "hits", checksums=how.checksums == "true", policy=judge)
+    if how.include is not None or how.policy is not None:
+        raise Schema("a JSON body says itself what it includes and by which policy: leave the query parameters `include` and `policy` out")
     body = await visit.request.body()
     is_repeatable = "idempotency-key" in visit.request.headers
     if not is_repeatable and not visit.caller.is_test and media_type(visit.request) == JSON:

@@ -326,15 +326,15 @@ class Finding(NamedTuple):
 NOTHING = Finding(Match.NOT_LISTED, None, (), ())
 """What is found of an id that nobody has said anything of, or nothing that the reader may know of."""
 _PROTECTED = Finding(Match.PROTECTED, None, (), ())
-# Looked at in place of no listing: a miss takes the steps of an id that is listed for others only, so the clock tells neither (H-1).
 _NOBODYS = Label(Tlp.RED)
-_UNSEEN = (Listing("", 0, "", 0, "", {}, {}, "", "", None, _NOBODYS, _NOBODYS, (), 0, 0, "erased"),)
+UNSEEN = (Listing("", 0, "", 0, "", {}, {}, "", "", None, _NOBODYS, _NOBODYS, (), 0, 0, "erased"),)
+"""Looked at in place of no listing: a miss takes the steps of an id that is listed for others only, so the clock tells neither (H-1)."""
 
 
 def find(subject: str, listings: Sequence[Listing], related: Sequence[Related], *, scope: Scope, reader: Reader, moment: Moment) -> Finding:
     """The one place where an answer word is decided (schemas §4.2): protected, listed, related, not_listed."""
     guarded = moment.protected(subject)
-    seen = visible(listings or _UNSEEN, reader, moment)
+    seen = visible(listings or UNSEEN, reader, moment)
     if not seen and not related:
         return _PROTECTED if guarded else NOTHING
     covering: list[Listing] = []

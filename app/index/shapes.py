@@ -109,9 +109,8 @@ class Shapes:
         self._lanes = lanes(digester)
 
     def read(self, buffer: bytes, starts: I64, lengths: I64, *, checksums: bool = False) -> Rows:
-        """The rows at `starts` of `lengths` bytes; `buffer` has PAD bytes around them."""
+        """The rows at `starts` of `lengths` bytes; `buffer` has PAD bytes around them, and no zero byte."""
         rows = Rows(np.zeros(len(starts), np.uint64), np.ones(len(starts), np.bool_), np.empty(0, np.int64), np.empty(0, np.uint64))
-        buffer = buffer.replace(b"\0", b"\1")  # a zero byte stands for no character below; no address holds either
         letters = np.frombuffer(buffer, np.uint8)
         first, second = letters[starts], letters[starts + 1]
         chosen = np.flatnonzero((lengths == 42) & (first == 48) & (second == 120))
@@ -133,7 +132,7 @@ class Shapes:
 
     def ids(self, ids: Sequence[str]) -> U64:
         """Every digest under which these canonical ids are filed, in no order."""
-        text = "\n".join(ids).encode("utf-8")
+        text = without_zeros("\n".join(ids).encode("utf-8"))
         buffer = b"".join((b"\n" * PAD, text, b"\n" * PAD))
         ends = np.flatnonzero(np.frombuffer(buffer, np.uint8)[PAD : PAD + len(text) + 1] == 10) + PAD
         starts = np.concatenate(([PAD], ends[:-1] + 1))
@@ -229,11 +228,18 @@ class Shapes:
         some = np.flatnonzero(good)
         if not len(some):
             return
-        hashes = np.ascontiguousarray(np.stack([word[some] for word in words], axis=1)).tobytes()
-        nested = b"".join(hash160_of_each(b"\x00\x14" + hashes[at : at + 20] for at in range(0, len(hashes), 20)))
+        programs = np.empty((len(some), 22), np.uint8)
+        programs[:, 0], programs[:, 1] = 0, 20
+        programs[:, 2:] = np.stack([word[some] for word in words], axis=1).view(np.uint8)
+        nested = b"".join(hash160_of_each(programs.tobytes(), 22))
         digests = digest_rows(self._lanes, _TAG_SCRIPT, np.frombuffer(nested, np.uint8).reshape(-1, 20))
         rows.second_rows = np.concatenate((rows.second_rows, chosen[some]))
         rows.second = np.concatenate((rows.second, digests))
+
+
+def without_zeros(buffer: bytes) -> bytes:
+    """A zero byte stands for no character where rows are read; no address holds it or what takes its place."""
+    return buffer.replace(b"\0", b"\1") if b"\0" in buffer else buffer
 
 
 def gather(buffer: bytes, at: I64, width: int) -> bytes:

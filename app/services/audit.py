@@ -204,17 +204,15 @@ class AccessLog:
         if hour != self._hour or len(self._noted) > MOST_REMEMBERED:
             self._noted.clear()
             self._hour = hour
-        told = {
-            (owner, origin, sid, entry.subject, word): Told(owner, origin, sid, entry.subject, word, entry.at_ms, entry.at_ms)
-            for entry in entries
-            for owner, origin, sid, word in entry.told
-        }
-        return {key: row for key, row in told.items() if key not in self._noted}
+        noted = self._noted
+        return {one: Told(*one, entry.at_ms, entry.at_ms) for entry in entries for one in entry.told if one not in noted}
 
 
 def _entries(payload: bytes) -> list[AuditEntry]:
     """What `record` was given, from a group of the journal."""
-    return [
-        AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids), tuple(map(tuple, told)))
-        for at_ms, actor, action, subject, purpose, case, sids, told in orjson.loads(payload)
-    ]
+    found = []
+    for at_ms, actor, action, subject, purpose, case, sids, told, others in orjson.loads(payload):
+        its_others = tuple([(other, tuple(its)) for other, its in others])
+        its_told = tuple([tuple(one) for one in told])
+        found.append(AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids), its_told, its_others))
+    return found

@@ -20,7 +20,8 @@ from app.domain.address import chains
 from app.domain.answer import Match
 from app.domain.canonical import JsonValue, read_json
 from app.domain.errors import Refused, Schema, TooLarge
-from app.index.bulk import Lines, holds_controls, pieces, to_look_at
+from app.domain.rows import UNJUDGED, Line, Query, line_of
+from app.index.bulk import Lines, count_ends, holds_controls, pieces, to_look_at
 from app.index.listed import ListedIds
 
 MOST_ROWS = 1_000_000
@@ -35,6 +36,15 @@ _LONGEST = {"address": MOST_ROW_BYTES, "chain": 128, "tag": 128, "direction": 32
 Words = dict[str, JsonValue]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a list is wanted. `unlisted`: as JSON, what the caller's policy makes of a row of which nothing is said."""
+
+    hits_only: bool
+    checksums: bool = False
+    unlisted: bytes = UNJUDGED
+
+
 class Form(StrEnum):
     """How the rows are written; the value is the media type."""
 
@@ -43,18 +53,10 @@ class Form(StrEnum):
     NDJSON = "application/x-ndjson"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One row that is looked at."""
-
-    address: str
-    chain: str | None = None
-    tag: str | None = None
-    reference: str | None = None
-
-
-Ask = Callable[[Sequence[Asked]], Awaitable[Sequence[Words]]]
-"""The careful answer to rows, in their order: each a `results` object, hits already recorded."""
+Ask = Callable[[Sequence[Query]], Awaitable[Sequence[Line]]]
+"""The careful answer to rows, in their order, hits already recorded."""
+Row = tuple[int, Line]
+"""The number of a row in its list, and its answer."""
 
 
 @dataclass(slots=True)
@@ -78,74 +80,76 @@ class Bulk:
         self.kept_bytes = 0
         """Bytes of lists that are kept until their answer has left, over all callers."""
 
-    async def screen(
-        self, lots: AsyncIterator[Lot], ask: Ask, tally: Tally, *, hits_only: bool, checksums: bool = False
-    ) -> AsyncIterator[list[Words]]:
+    async def screen(self, lots: AsyncIterator[Lot], ask: Ask, tally: Tally, wanted: Wanted) -> AsyncIterator[list[Row]]:
         """The answers, lot by lot in the order of the rows; `hits_only` leaves out `not_listed`."""
         async for lot in lots:
             answers = self._plain if lot.is_plain else self._others
-            async for some in answers(lot, ask, tally, hits_only=hits_only, checksums=checksums):
+            async for some in answers(lot, ask, tally, wanted):
                 yield some
 
-    async def _plain(self, lot: Lot, ask: Ask, tally: Tally, *, hits_only: bool, checksums: bool) -> AsyncIterator[list[Words]]:
+    async def _plain(self, lot: Lot, ask: Ask, tally: Tally, wanted: Wanted) -> AsyncIterator[list[Row]]:
         lines = Lines.of(lot.text)
         for piece in pieces(lines):
-            chosen = to_look_at(self._listed, lines, piece, checksums=checksums, is_current=self._is_current())
-            seen = await _look([(number, _plain_row(lines.line(number))) for number in chosen], ask)
+            chosen = to_look_at(self._listed, lines, piece, checksums=wanted.checksums, is_current=self._is_current())
+            answers = await _look([_plain_row(lines.line(number)) for number in chosen], ask)
             first = tally.rows - piece.start
-            for number, words in seen.items():
-                words["row"] = first + number
             tally.rows += len(piece)
-            tally.matches.update([str(words["match"]) for words in seen.values()])
-            tally.matches[Match.NOT_LISTED] += len(piece) - len(seen)
-            if hits_only:
-                yield [words for words in seen.values() if words["match"] != Match.NOT_LISTED]
+            tally.matches.update([line.match for line in answers])
+            tally.matches[Match.NOT_LISTED] += len(piece) - len(answers)
+            if wanted.hits_only:
+                yield _hits([(first + number, line) for number, line in zip(chosen, answers, strict=True)])
             else:
-                yield [seen[number] if number in seen else _nothing(first + number, lines.line(number).decode("ascii")) for number in piece]
+                seen = dict(zip(chosen, answers, strict=True))
+                yield [
+                    (first + number, seen[number] if number in seen else _nothing(lines.line(number).decode("ascii"), wanted.unlisted))
+                    for number in piece
+                ]
             await asyncio.sleep(0)
 
-    async def _others(self, lot: Lot, ask: Ask, tally: Tally, *, hits_only: bool, checksums: bool) -> AsyncIterator[list[Words]]:
+    async def _others(self, lot: Lot, ask: Ask, tally: Tally, wanted: Wanted) -> AsyncIterator[list[Row]]:
         """Rows that say more than an address; the careful reader checks every checksum anyway."""
-        del checksums
         read = _csv_row if lot.form is Form.CSV else _json_row
         rows = lot.text.split(b"\n")
         for start in range(0, len(rows), 250):
-            seen = await _look([(number, read(row)) for number, row in enumerate(rows[start : start + 250])], ask)
-            for number, words in seen.items():
-                words["row"] = tally.rows + number
-            tally.rows += len(seen)
-            tally.matches.update([str(words["match"]) for words in seen.values()])
-            yield [words for words in seen.values() if not hits_only or words["match"] != Match.NOT_LISTED]
+            answers = await _look([read(row) for row in rows[start : start + 250]], ask)
+            numbered = list(enumerate(answers, tally.rows))
+            tally.rows += len(answers)
+            tally.matches.update([line.match for line in answers])
+            yield _hits(numbered) if wanted.hits_only else numbered
             await asyncio.sleep(0)
 
 
-async def _look(rows: Sequence[tuple[int, Asked | Refused]], ask: Ask) -> dict[int, Words]:
-    """The careful answers by number, in the order of the numbers."""
-    askable = [(number, row) for number, row in rows if isinstance(row, Asked)]
-    answers = await ask([row for _, row in askable]) if askable else ()
-    found = {number: words for (number, _), words in zip(askable, answers, strict=True)}
-    return {number: found[number] if isinstance(row, Asked) else _unreadable(row) for number, row in rows}
+def _hits(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row[1].match != Match.NOT_LISTED]
 
 
-def _unreadable(fault: Refused) -> Words:
+async def _look(rows: Sequence[Query | Refused], ask: Ask) -> Sequence[Line]:
+    """The careful answers, in the order of the rows."""
+    askable = [row for row in rows if isinstance(row, Query)]
+    answers = await ask(askable) if askable else ()
+    if len(askable) == len(rows):
+        return answers
+    following = iter(answers)
+    return [next(following) if isinstance(row, Query) else _unreadable(row) for row in rows]
+
+
+def _unreadable(fault: Refused) -> Line:
     code = getattr(fault, "code", fault.slug)
-    return {**_frame(None, "", None), "match": str(Match.INVALID), "error": {"code": str(code), "detail": fault.detail}}
-
-
-def _frame(reference: str | None, query: str, id_: str | None) -> Words:
-    said: Words = {"statements": [], "related": [], "policy": None, "human_review": None, "error": None}
-    return {"row": 0, "reference": reference, "query": query, "id": id_, "match": str(Match.NOT_LISTED), "severity": None, **said}
+    head: Words = {"reference": None, "query": "", "id": None, "match": str(Match.INVALID), "severity": None, "statements": []}
+    error: JsonValue = {"code": str(code), "detail": fault.detail}
+    return line_of({**head, "related": [], "policy": None, "human_review": None, "error": error})
 
 
 _BY_FIRST = {"0": chains.EVM, "T": chains.TRON, "1": chains.BITCOIN, "3": chains.BITCOIN, "b": chains.BITCOIN}
+_SAID_NOTHING = b'"match":"not_listed","severity":null,"statements":[],"related":[]'
 
 
-def _nothing(row: int, text: str) -> Words:
+def _nothing(text: str, judged: bytes) -> Line:
     """The answer to a row that was not looked at; the shapes that are read fast are told apart by length and first letter."""
     chain = chains.SOLANA if len(text) in (43, 44) else _BY_FIRST[text[0]]
-    words = _frame(None, text, f"{chain}:{text.lower() if chain == chains.EVM else text}")
-    words["row"] = row
-    return words
+    id_ = f"{chain}:{text.lower() if chain == chains.EVM else text}"
+    body = b'"reference":null,"query":"%b","id":"%b",%b,"policy":%b,"human_review":null,"error":null}'
+    return Line(str(Match.NOT_LISTED), body % (text.encode("ascii"), id_.encode("ascii"), _SAID_NOTHING, judged))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -161,14 +165,14 @@ def _text(row: bytes) -> str:
         raise Schema("the row is not UTF-8: write the list anew in that encoding") from None
 
 
-def _plain_row(row: bytes) -> Asked | Refused:
+def _plain_row(row: bytes) -> Query | Refused:
     try:
-        return Asked(_text(row))
+        return Query(_text(row))
     except Refused as fault:
         return fault
 
 
-def _csv_row(row: bytes) -> Asked | Refused:
+def _csv_row(row: bytes) -> Query | Refused:
     try:
         cells = next(csv.reader([_text(row)], strict=True), [])
         if len(cells) not in (1, len(_NAMES)):
@@ -180,7 +184,7 @@ def _csv_row(row: bytes) -> Asked | Refused:
         return fault
 
 
-def _json_row(row: bytes) -> Asked | Refused:
+def _json_row(row: bytes) -> Query | Refused:
     try:
         value = read_json(_text(row).encode("utf-8"), max_depth=2, max_tokens=40, controls=False)
         if not isinstance(value, dict) or not value.keys() <= set(_NAMES):
@@ -190,7 +194,7 @@ def _json_row(row: bytes) -> Asked | Refused:
         return fault
 
 
-def _asked(members: Iterable[tuple[str, JsonValue]]) -> Asked:
+def _asked(members: Iterable[tuple[str, JsonValue]]) -> Query:
     said: dict[str, str] = {}
     for name, value in members:
         if value is None:
@@ -198,7 +202,7 @@ def _asked(members: Iterable[tuple[str, JsonValue]]) -> Asked:
         if not isinstance(value, str) or len(value) > _LONGEST[name]:
             raise Schema(f"`{name}` is a text of at most {_LONGEST[name]} characters")
         said[name] = value
-    return Asked(said.get("address", ""), said.get("chain"), said.get("tag"), said.get("reference"))
+    return Query(said.get("address", ""), said.get("chain"), said.get("tag"), said.get("reference"))
 
 
 # --- a stream of bytes to lots of rows -------------------------------------------------------------------------------
@@ -211,11 +215,12 @@ class Lot:
     form: Form
     text: bytes
     is_plain: bool
+    rows: int
 
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return self.text.count(b"\n") + 1
+    @classmethod
+    def of(cls, form: Form, text: bytes, *, is_plain: bool) -> Lot:
+        """The rows of a text."""
+        return cls(form, text, is_plain, count_ends(text) + 1)
 
 
 async def lots_of(form: Form, chunks: AsyncIterator[bytes], *, spend: Callable[[int], None]) -> AsyncIterator[Lot]:
@@ -248,16 +253,16 @@ def _check_header(header: bytes) -> bool:
 
 def _lot(form: Form, text: bytes, *, is_short: bool) -> Lot:
     if form is Form.LINES:
-        return Lot(form, text, is_plain=True)
+        return Lot.of(form, text, is_plain=True)
     bare = text
     if form is Form.CSV and not is_short:
         bare = _without(text, b"", b",,,,\n", b",,,,")
     elif form is Form.NDJSON:
         bare = _without(text, b'{"address":"', b'"}\n{"address":"', b'"}')
     strange = b'"' in bare or b"\\" in bare or b"{" in bare or (b"," in bare and form is Form.CSV)
-    if strange or holds_controls(bare) or bare.count(b"\n") != text.count(b"\n"):
-        return Lot(form, text, is_plain=False)
-    return Lot(form, bare, is_plain=True)
+    if strange or holds_controls(bare) or count_ends(bare) != count_ends(text):
+        return Lot.of(form, text, is_plain=False)
+    return Lot.of(form, bare, is_plain=True)
 
 
 def _without(text: bytes, opening: bytes, between: bytes, closing: bytes) -> bytes:
@@ -266,7 +271,7 @@ def _without(text: bytes, opening: bytes, between: bytes, closing: bytes) -> byt
         return text
     inner = text[len(opening) : len(text) - len(closing)]
     bare = inner.replace(between, b"\n")
-    return bare if len(inner) - len(bare) == (len(between) - 1) * text.count(b"\n") else text
+    return bare if len(inner) - len(bare) == (len(between) - 1) * count_ends(text) else text
 
 
 async def _whole_rows(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -280,13 +285,18 @@ async def _whole_rows(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             continue
         text, end, rest = b"".join(waiting).rpartition(b"\n")
         if end:
-            yield text.replace(b"\r\n", b"\n").removesuffix(b"\r")
+            yield _with_one_end(text).removesuffix(b"\r")
         # More than a row may have and no end yet: its first bytes will do to refuse it.
         rest = rest[: MOST_ROW_BYTES + 1]
         waiting, size = [rest], len(rest)
-    text = b"".join(waiting).replace(b"\r\n", b"\n")
+    text = _with_one_end(b"".join(waiting))
     if text:
         yield text.removesuffix(b"\n")
+
+
+def _with_one_end(text: bytes) -> bytes:
+    """CR LF as LF; looking for one byte is much faster than for two."""
+    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
 _ITEMS = b'{"items":[{"address":"'
@@ -303,4 +313,4 @@ def compact_items(body: bytes) -> tuple[Lot, bool] | None:
     text = body[len(_ITEMS) : len(body) - len(ending)].replace(b'"},{"address":"', b"\n")
     if b'"' in text or b"\\" in text or holds_controls(text) or b"\n" in body:
         return None
-    return Lot(Form.LINES, text, is_plain=True), _ENDINGS[ending]
+    return Lot.of(Form.LINES, text, is_plain=True), _ENDINGS[ending]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import orjson
 
@@ -17,7 +17,6 @@ from app.domain.address import Wallet
 from app.domain.answer import (
     NOTHING,
     Finding,
-    Listing,
     Match,
     Moment,
     Related,
@@ -30,21 +29,22 @@ from app.domain.answer import (
     makes_listed,
     max_tlp,
     sees_link,
-    statement_words,
 )
 from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import PUBLIC, Reader
+from app.domain.phrases import Phrase, Phrases
 from app.domain.policy_rules import Policy, evaluate
+from app.domain.rows import UNJUDGED, Line, Query, line_of
 from app.domain.screening_receipt import Told
 from app.domain.sources import Source, is_degraded
-from app.domain.watching import told_word
+from app.domain.watching import Word, told_word
 from app.index.listings import ListingIndex
-from app.storage.audit import AuditEntry
+from app.storage.audit import AuditEntry, as_one
 
-DAY_S = 86_400
-MOST_PHRASES = 20_000
+__all__ = ["Answer", "Caller", "Query", "Screened", "Screening"]
+
 _SERIOUS = (Match.LISTED, Match.RELATED)
 BREATH = 250
 """Rows of a list between two chances for other callers."""
@@ -56,15 +56,6 @@ _LINK_RELATIONS = {
     "deposits_at": Relation.COUNTERPARTY,
     "cashes_out_at": Relation.COUNTERPARTY,
 }
-
-
-class Query(NamedTuple):
-    """One row to screen, as the caller wrote it."""
-
-    address: str
-    chain: str | None = None
-    tag: str | None = None
-    reference: str | None = None
 
 
 _WHOLE = Scope()
@@ -104,34 +95,6 @@ class Screened:
     moment: Moment
 
 
-class Phrases:
-    """Statements as JSON, put into words once a day and not for every question.
-
-    Kept is only what no reader changes: a listing that nobody has annotated, before or after its expiry, on the day that decides
-    whether its review is overdue. Whether a reader may see it was decided before.
-    """
-
-    def __init__(self) -> None:
-        self._day = -1
-        self._kept: dict[int, tuple[Listing, bool, orjson.Fragment]] = {}
-
-    def say(self, listing: Listing, reader: Reader, moment: Moment) -> JsonValue:
-        """What `statement_words` says, ready for orjson."""
-        is_live = listing.expires_at > moment.now_s
-        kept = self._kept.get(id(listing))
-        if kept is not None and kept[0] is listing and kept[1] is is_live and moment.now_s // DAY_S == self._day:
-            return cast("JsonValue", kept[2])
-        words = statement_words(listing, reader, moment)
-        if listing.annotations:
-            return words
-        if len(self._kept) >= MOST_PHRASES or moment.now_s // DAY_S != self._day:
-            self._kept.clear()
-            self._day = moment.now_s // DAY_S
-        phrase = orjson.Fragment(orjson.dumps(words))
-        self._kept[id(listing)] = (listing, is_live, phrase)
-        return cast("JsonValue", phrase)
-
-
 class Screening:
     """Answers from the index at the moment the clock tells."""
 
@@ -159,6 +122,13 @@ class Screening:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
         except InvalidAddress as error:
             return Answer(self._open(moment) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
+        phrase = self._plain(subject, caller.reader, moment)
+        if phrase is not None and query.reference is None:
+            entry = _plain_entry(subject.id, phrase, caller, moment)
+            if entry is not None:
+                await self._record([entry])
+            body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, UNJUDGED)
+            return Answer(b'%b{"row":0,%b}' % (self._open(moment), body), str(Match.LISTED), phrase.tlps)
         finding = self.find(subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
             return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject.id)), "not_listed", ())
@@ -194,6 +164,45 @@ class Screening:
                 await asyncio.sleep(0)  # a long list must not keep single lookups waiting
         await self._record(entries)
         return {**self.frame(moment), "results": results}
+
+    async def lines(self, queries: Sequence[Query], caller: Caller, *, policy: Policy | None = None) -> list[Line]:
+        """`screen_many` of all rows, each as JSON, byte for byte, with one entry of the access log a hit and one wait for all of them."""
+        moment = self._moment()
+        found: list[Line] = []
+        entries: list[AuditEntry] = []
+        for row, query in enumerate(queries):
+            line, entry = self._line(query, caller, moment, policy=policy)
+            found.append(line)
+            if entry is not None:
+                entries.append(entry)
+            if row % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+        await self._record(as_one(entries))
+        return found
+
+    def _line(self, query: Query, caller: Caller, moment: Moment, *, policy: Policy | None) -> tuple[Line, AuditEntry | None]:
+        try:
+            subject = read_subject(query.address, chain=query.chain, tag=query.tag)
+        except InvalidAddress as error:
+            return line_of(_unread(0, query, error)), None
+        phrase = self._plain(subject, caller.reader, moment) if query.reference is None else None
+        if phrase is not None:
+            judged = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, [phrase.listing]).words(policy))
+            body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, judged)
+            return Line(str(Match.LISTED), body, phrase.tlps), _plain_entry(subject.id, phrase, caller, moment)
+        finding = self.find(subject, caller.reader, moment)
+        words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
+        if policy is not None:
+            words["policy"] = _judged(policy, finding, caller.reader, moment)
+        line = line_of(words, tuple([max_tlp(listing) for listing in finding.statements]))
+        return line, _audit_entry(subject.id, finding, caller, moment)
+
+    def _plain(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Phrase | None:
+        """The words of a hit that takes no thought (`domain/phrases`); None for every other subject, hit or miss."""
+        phrase = self._phrases.plain(self._index.find(subject.id), reader, moment)
+        if phrase is None or moment.protected(subject.id) or self._related(subject, reader, moment):
+            return None
+        return phrase
 
     def screen_now(self, queries: Sequence[Query], caller: Caller, moment: Moment, *, policy: Policy | None = None) -> Screened:
         """All rows at this moment without giving up the turn, for a receipt; what is told has yet to be recorded."""
@@ -286,6 +295,17 @@ def _written_miss() -> bytes:
 
 
 _MISS = _written_miss()
+_ACTIVE = str(Word.ACTIVE)
+_HIT = b'"reference":null,"query":%b,"id":%b,%b,"policy":%b,"human_review":"required","error":null}'
+
+
+def _plain_entry(subject: str, phrase: Phrase, caller: Caller, moment: Moment) -> AuditEntry | None:
+    """`_audit_entry` of a plain hit."""
+    if not caller.actor:
+        return None
+    one = phrase.listing
+    told = ((caller.owner, one.origin, one.sid, subject, _ACTIVE),) if caller.owner else ()
+    return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, (one.sid,), told)
 
 
 def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry | None:
@@ -293,16 +313,18 @@ def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment)
     if not caller.actor or not (finding.statements or finding.match in _SERIOUS):
         return None
     sids = tuple(dict.fromkeys([listing.sid for listing in finding.statements]))
-    return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, sids, _told(finding, caller, moment))
+    return AuditEntry(
+        moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, sids, _told(subject, finding, caller, moment)
+    )
 
 
-def _told(finding: Finding, caller: Caller, moment: Moment) -> tuple[tuple[str, str, str, str], ...]:
+def _told(subject: str, finding: Finding, caller: Caller, moment: Moment) -> tuple[tuple[str, str, str, str, str], ...]:
     """What he must be told of when it ends: the statements that he learns of now (trust-and-ops CP-1)."""
     if not caller.owner:
         return ()
     return tuple(
         [
-            (caller.owner, one.origin, one.sid, str(told_word([one], caller.reader, moment)))
+            (caller.owner, one.origin, one.sid, subject, str(told_word([one], caller.reader, moment)))
             for one in finding.statements
             if not is_guard(one.item)
         ]

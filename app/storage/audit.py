@@ -4,6 +4,7 @@
 
 The chain's head is one row that is locked while rows are appended; keep a copy of it elsewhere (beside each signed checkpoint), and
 a truncated end is found too. Rows hold ids of statements and subjects, never their content.
+The hits of a list are one row.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from app.storage.sql import Query, insertion_if_absent
 from app.storage.tables import audit, audit_head
 
 _CHAIN = "access"
+MOST_TOGETHER = 250
 _START = bytes(32)
 _A, _H = audit.c, audit_head.c
 _BEGIN = insertion_if_absent(audit_head)
@@ -39,7 +41,8 @@ _PAGE = Query(select(_A.seq, _A.body, _A.hash).where(_A.seq > bindparam("after")
 class AuditEntry(NamedTuple):
     """Who consulted what, when and why: `sids` are the statements that were told.
 
-    `told` goes to the told-index (storage/told), not into the chain: (owner, origin, sid, word) of each statement that stands.
+    `others`: the further hits of a list, with the statements of each: a list is one row. `told` goes to the told-index (storage/told),
+    not into the chain: (owner, origin, sid, subject, word) of each statement that stands.
     """
 
     at_ms: int
@@ -49,7 +52,8 @@ class AuditEntry(NamedTuple):
     purpose: str = ""
     case: str = ""
     sids: tuple[str, ...] = ()
-    told: tuple[tuple[str, str, str, str], ...] = ()
+    told: tuple[tuple[str, str, str, str, str], ...] = ()
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +136,21 @@ class AuditShelf:
 
 
 def _body(seq: int, entry: AuditEntry) -> bytes:
-    return orjson.dumps([seq, entry.at_ms, entry.actor, entry.action, entry.subject, entry.purpose, entry.case, entry.sids])
+    said = [seq, entry.at_ms, entry.actor, entry.action, entry.subject, entry.purpose, entry.case, entry.sids]
+    return orjson.dumps([*said, entry.others] if entry.others else said)
 
 
 def _entry(body: bytes) -> AuditEntry:
-    _seq, at_ms, actor, action, subject, purpose, case, sids = orjson.loads(body)
-    return AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids))
+    _seq, at_ms, actor, action, subject, purpose, case, sids, *more = orjson.loads(body)
+    others = tuple((other, tuple(told)) for other, told in more[0]) if more else ()
+    return AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids), others=others)
+
+
+def as_one(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+    """The hits of one list, told by one caller at one moment: as few rows as may be, each of at most MOST_TOGETHER."""
+    found = []
+    for start in range(0, len(entries), MOST_TOGETHER):
+        first, *others = entries[start : start + MOST_TOGETHER]
+        told = tuple([one for entry in (first, *others) for one in entry.told])
+        found.append(first._replace(told=told, others=tuple([(entry.subject, entry.sids) for entry in others])))
+    return found

@@ -28,7 +28,7 @@ _MAGIC = b"CORDONJ1"
 _ID_BYTES = 16
 _HEAD_BYTES = len(_MAGIC) + _ID_BYTES
 _LENGTH_BYTES, _LINK_BYTES = 4, 32
-_ROOM = 4 << 20
+_ROOM = 256 * 1024
 
 
 class Group(NamedTuple):

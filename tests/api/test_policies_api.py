@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from typing import Any
 
 import httpx
 
 from tests.api.front import Front, problem
 from tests.factories import GUARD, accept, wallet, wallet_id
+from tests.index.addresses import evm, tron
 
 RULES: list[dict[str, Any]] = [
     {"name": "severe", "severity_min": 4, "outcome": "hold"},
@@ -133,3 +137,41 @@ async def test_a_dry_run_replays_the_members_own_receipts(both_fronts: Front) ->
     front.town.clock.advance(days=31)
     assert (await client.post("/v1/policies/new/dry-run")).json()["rows"] == 0
     assert problem(await client.post("/v1/policies/none/dry-run")) == (404, "not_found")
+
+
+async def test_a_stream_is_judged_as_a_body_of_json_is(front: Front) -> None:
+    """Each form, hits alone and every row: also what is not listed has an outcome, what cannot be read has none."""
+    await lists(front, wallet(1, severity=4), wallet(2), wallet(3, **GUARD))
+    client = front.at(await front.key())
+    await client.put("/v1/policies/default", json=POLICY)
+    texts = [wallet_id(n).rpartition(":")[2] for n in (1, 2, 3)] + [evm(9), "x", tron(7)]
+    want = await judged(client, *texts)
+    assert [one and one["outcome"] for one in want] == ["hold", "look", "pass", "pass", None, "pass"]
+    body = {"items": [{"address": text} for text in texts], "policy": "default"}
+    results = (await client.post("/v1/screen", json=body)).json()["results"]
+    forms = {
+        "text/plain": "\n".join(texts),
+        "application/x-ndjson": "".join(f'{{"address":"{text}"}}\n' for text in texts),
+        "text/csv": "address,chain,tag,direction,reference\n" + "".join(f"{text},,,,\n" for text in texts),
+    }
+    for include in ("all", "hits"):
+        rows = [one for one in results if include == "all" or one["match"] != "not_listed"]
+        for kind, content in forms.items():
+            path = f"/v1/screen?include={include}&policy=default"
+            answer = await client.post(path, content=content, headers={"Content-Type": kind})
+            assert answer.status_code == 200, answer.text
+            if kind == "text/csv":
+                cells = [(row["id"], row["policy"]) for row in csv.DictReader(io.StringIO(answer.text))]
+                assert cells == [(one["id"] or "", one["policy"]["outcome"] if one["policy"] else "") for one in rows]
+            else:
+                told = [json.loads(line) for line in answer.text.splitlines()]
+                assert [one for one in told if "summary" not in one] == rows
+
+
+async def test_a_stream_names_a_policy_of_ones_own(front: Front) -> None:
+    """Of another's, or of none, is a problem before a row is read; a body of JSON names it itself."""
+    client = front.at(await front.key())
+    plain = {"Content-Type": "text/plain"}
+    assert problem(await client.post("/v1/screen?policy=mine", content="x", headers=plain)) == (422, "schema")
+    assert problem(await front.at().post("/v1/screen?policy=mine", content="x", headers=plain)) == (401, "unauthenticated")
+    assert problem(await client.post("/v1/screen?policy=mine", json={"items": []})) == (422, "schema")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.domain.answer import Annotation, Link, Listing, Moment
 from app.domain.labels import PUBLIC, Label, Reader, ReaderClass, Tlp
+from app.domain.policy_rules import Policy, Rule
 from app.domain.sources import Source
 from app.index.listings import ListingIndex
 from app.services.screen import Caller, Query, Screening
@@ -82,6 +83,9 @@ def listings(draw: st.DrawFn) -> Listing:
         contested=draw(st.booleans()),
         annotations=tuple(draw(st.lists(remarks, max_size=1))),
     )
+
+
+POLICY = Policy("mine", (Rule("serious", "stop", severity_min=3), Rule("any", "look")), "pass")
 
 
 def a_link(relation: str) -> Link:
@@ -161,7 +165,8 @@ def compare(held: Sequence[Listing], links: Sequence[Link], asked: Sequence[Visi
 
     async def both() -> None:
         for question, reader, is_known, now[0] in asked:
-            caller = Caller(reader, "somebody/k1" if is_known else "", "fraud_prevention", "c-1")
+            owner = "somebody/green" if reader.ids or reader.node_ids else ""
+            caller = Caller(reader, "somebody/k1" if is_known else "", "fraud_prevention", "c-1", owner)
             fast = await screening.answer_one(question, caller)
             by_fast = [*recorded]
             recorded.clear()
@@ -171,5 +176,12 @@ def compare(held: Sequence[Listing], links: Sequence[Link], asked: Sequence[Visi
             assert [*fast.tlps] == [one["tlp"] for one in words["result"]["statements"]]
             assert by_fast == recorded
             recorded.clear()
+            for policy in (None, POLICY):
+                (line,) = await screening.lines([question], caller, policy=policy)
+                in_list, told = [*recorded], (await screening.screen_many([question], caller, hits_only=False, policy=policy))["results"]
+                assert line.at(0) == orjson.dumps(told)[1:-1]
+                assert (line.match, line.tlps) == (fast.match, fast.tlps)
+                assert in_list == by_fast == recorded[len(in_list) :]
+                recorded.clear()
 
     asyncio.run(both())

@@ -41,7 +41,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 
 def entry(number: int) -> AuditEntry:
     """A hit of its own."""
-    told = (("o/green", "log", f"sid{number}", "active"),)
+    told = (("o/green", "log", f"sid{number}", f"eip155:1:{number}", "active"),)
     return AuditEntry(1_790_000_000_000 + number, "de.x/k", "screen", f"eip155:1:{number}", "", "", (f"sid{number}",), told)
 
 

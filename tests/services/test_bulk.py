@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
 from app.services import bulk
 from app.services.admit import fill_index
-from app.services.bulk import Asked, Form, Lot, Tally, compact_items, lots_of
+from app.services.bulk import Form, Lot, Tally, Wanted, compact_items, lots_of
 from app.services.node import Node
 from app.services.screen import Caller as Asking
 from app.services.screen import Query
@@ -34,12 +35,7 @@ async def chunks_of(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 def asking(node: Node) -> bulk.Ask:
-    async def ask(rows: Sequence[Asked]) -> list[dict[str, Any]]:
-        queries = [Query(row.address, row.chain, row.tag, row.reference) for row in rows]
-        words = await node.screening.screen_many(queries, CALLER, hits_only=False)
-        return cast("list[dict[str, Any]]", words["results"])
-
-    return ask
+    return partial(node.screening.lines, caller=CALLER)
 
 
 async def run(
@@ -47,8 +43,8 @@ async def run(
 ) -> tuple[list[dict[str, Any]], Tally]:
     tally = Tally()
     lots = lots_of(form, chunks_of(data, size), spend=lambda _rows: None)
-    found = node.bulk.screen(lots, asking(node), tally, hits_only=hits_only, checksums=checksums)
-    return [words async for some in found for words in some], tally
+    found = node.bulk.screen(lots, asking(node), tally, Wanted(hits_only, checksums))
+    return [json.loads(line.at(number)) async for some in found for number, line in some], tally
 
 
 async def one_by_one(node: Node, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -192,8 +188,11 @@ async def test_a_csv_says_what_its_columns_are(header: bytes) -> None:
 
 def test_the_compact_form_of_json_is_taken_for_what_the_json_reader_reads() -> None:
     """Only if every byte around the addresses is as it must be; anything else is None and goes to the reader."""
-    assert compact_items(b'{"items":[{"address":"a"},{"address":"b"}],"include":"hits"}') == (Lot(Form.LINES, b"a\nb", is_plain=True), True)
-    assert compact_items(b'{"items":[{"address":"a"}]}') == (Lot(Form.LINES, b"a", is_plain=True), False)
+    assert compact_items(b'{"items":[{"address":"a"},{"address":"b"}],"include":"hits"}') == (
+        Lot.of(Form.LINES, b"a\nb", is_plain=True),
+        True,
+    )
+    assert compact_items(b'{"items":[{"address":"a"}]}') == (Lot.of(Form.LINES, b"a", is_plain=True), False)
     for body in (
         b'{"items":[]}',
         b'{"items":[{"address":"a"},{"address": "b"}]}',

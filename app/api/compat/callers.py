@@ -99,7 +99,9 @@ async def note(visit: Visit, rows: Sequence[Recalled], moment: Moment, *, invali
 def _entry(visit: Visit, row: Recalled, said: Sequence[Listing], moment: Moment) -> AuditEntry:
     caller = visit.caller
     sids = tuple(dict.fromkeys(one.sid for one in said))
-    told = tuple((caller.owner, one.origin, one.sid, str(told_word([one], caller.reader, moment))) for one in said if caller.owner)
+    told = tuple(
+        (caller.owner, one.origin, one.sid, row.subject.id, str(told_word([one], caller.reader, moment))) for one in said if caller.owner
+    )
     return AuditEntry(moment.now_ms, caller.actor, "screen", row.subject.id, visit.purpose, visit.case, sids, told)
 
 

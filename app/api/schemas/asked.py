@@ -61,10 +61,13 @@ class ScreenQuery(ScopeQuery):
 
 
 class BulkQuery(Asked):
-    """How a list is screened: only hits or every row (streams; JSON says it in the body), and whether every checksum is verified."""
+    """How a list is screened: only hits or every row, by which policy (both for streams; JSON says it in the body), and whether every
+    checksum is verified.
+    """
 
     include: Annotated[Literal["hits", "all"] | None, Field()] = None
     checksums: Annotated[Literal["true", "false"] | None, Field()] = None
+    policy: Annotated[str | None, Field(min_length=1, max_length=64)] = None
 
 
 class HealthQuery(Asked):
