@@ -33,6 +33,7 @@ from app.domain.labels import Label, Reader, can_read
 from app.domain.permission import Caller
 from app.domain.sources import is_degraded
 from app.seal.keyring import KeyRecord, Keyring
+from app.services.admit.valve import AHEAD_MS
 from app.storage.database import Database, Transaction
 from app.storage.entities import MOST_CANDIDATES
 from app.storage.records import PartRow, StatementRecord, Stored
@@ -77,11 +78,13 @@ class Consultation:
         """A page of what the reader may see, and the place after which the next begins (None: the end). Hidden rows leave no gap."""
         found: list[Stored] = []
         place = after
+        latest_ms = self._moment().now_ms + AHEAD_MS  # beyond it a peer's clock speaks: who reads on from there would miss all that comes
         async with self._database.reading() as tx:
             while len(found) <= limit:
                 rows = await tx.statements.page(issuer=issuer, kind=kind, since_ms=since_ms, after=place, limit=1000)
-                found += await self._seen(tx, rows, reader)
-                if len(rows) < 1000:
+                come = [row for row in rows if row.accepted_ms <= latest_ms]
+                found += await self._seen(tx, come, reader)
+                if len(come) < 1000:
                     break
                 place = (rows[-1].accepted_ms, rows[-1].origin, rows[-1].index)
         items: list[JsonValue] = [self._brief_words(row, reader) for row in found[:limit]]

@@ -25,6 +25,7 @@ from app.seal.jws import PublicKey
 from app.seal.keyrings import Keyrings
 from app.services.admit import Gate, OwnLog
 from app.services.admit.foreign import ForeignGate
+from app.services.admit.valve import whose_time_has_come
 from app.services.follow import HEAL_EVERY_S, Endings, Follower, FollowRules, Mirroring, Recovery
 from app.services.monitor import Monitor, NodeVoice
 from app.services.trust import TRUST_EPOCH, Trust
@@ -450,6 +451,8 @@ class Federation:
         if self.recovery.is_due:
             await self.recovery.attempt()
         await self.monitor.ask_for_erasure([*self.followers])
+        for origin, indices in (await whose_time_has_come(self._parts.database, self._parts.clock())).items():
+            await self._parts.foreign.release(origin, indices=indices)
         await self.monitor.report_poison()
         await self._confirm_erasures()
         await self._heal_from_others()

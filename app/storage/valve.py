@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from app.storage.peer_tables import dormant, valve
 from app.storage.session import Session
 from app.storage.sql import POSTGRESQL, SQLITE, Query, insertion_if_absent, one_of
+from app.storage.tables import statement as stated
 
 _D, _V = dormant.c, valve.c
 _PUT = insertion_if_absent(dormant)
@@ -20,6 +21,13 @@ _RELEASE = Query(delete(dormant).where(_OF, one_of(_D.idx, "indices")))
 _RELEASE_ALL = Query(delete(dormant).where(_OF))
 _COUNT = Query(select(func.count()).where(_OF))
 _PAGE = Query(select(dormant).where(_OF, _D.idx > bindparam("after")).order_by(_D.idx).limit(bindparam("most")))
+_COME = Query(
+    select(_D.origin, _D.idx)
+    .join(stated, (stated.c.origin == _D.origin) & (stated.c.idx == _D.idx))
+    .where(_D.reason == bindparam("reason"), stated.c.accepted_ms <= bindparam("until"))
+    .order_by(_D.origin, _D.idx)
+    .limit(bindparam("most"))
+)
 _WHICH = Query(select(_D.idx).where(_OF, one_of(_D.idx, "indices")))
 _ADDED = Query(select(func.coalesce(func.sum(_V.added), 0)).where(_V.origin == bindparam("origin"), _V.hour >= bindparam("since")))
 _ADD = Query(
@@ -67,6 +75,13 @@ class ValveShelf:
     async def page(self, origin: str, *, after: int = -1, limit: int = 1000) -> list[DormantRow]:
         """Listings of a log that wait, by index, beyond `after`."""
         return [DormantRow(*row) for row in await self._session.rows(_PAGE, origin=origin, after=after, most=limit)]
+
+    async def come(self, reason: str, until_ms: int, *, limit: int = 1000) -> dict[str, list[int]]:
+        """What waits for this reason although its log accepted it by `until_ms`: indices, upwards, by origin."""
+        found: dict[str, list[int]] = {}
+        for origin, index in await self._session.rows(_COME, reason=reason, until=until_ms, most=limit):
+            found.setdefault(origin, []).append(index)
+        return found
 
     async def waiting(self, origin: str, indices: Collection[int]) -> set[int]:
         """Which of the indices wait."""

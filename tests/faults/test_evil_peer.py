@@ -14,6 +14,7 @@ import pytest
 
 from app.domain.errors import Betrayed, CordonError, Refused, Unavailable
 from app.domain.folding import State
+from app.domain.labels import EVERYTHING
 from app.domain.merkle import leaf_hash
 from app.domain.statement import ohash_of
 from app.domain.tiles import MAX_ENTRY
@@ -22,8 +23,9 @@ from app.seal.notes import verify_fork
 from app.services.admit import Admitted
 from app.services.federation import Federation
 from app.services.node import Node
+from app.services.trust import Terms
 from app.settings import load
-from tests.factories import DAY_S, Clock, Town, accept, sid_in, wallet, wallet_id
+from tests.factories import DAY_S, Clock, Signer, Town, accept, key_of, sid_in, wallet, wallet_id
 from tests.faults.evil import EvilPeer, Reply, Vice
 from tests.faults.sins import SINS
 from tests.faults.vices import VICES
@@ -309,8 +311,8 @@ async def test_two_faces_to_us_are_kept_as_evidence(scene: Scene) -> None:
 
 
 async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
-    """F-24: it is followed, but a heartbeat from the future vouches for nothing, our times stay ours, and what it lists ends at most two
-    years after its own beginning.
+    """F-24: it is followed and reported; a heartbeat from the future vouches for nothing; what it lists waits until that time has come,
+    and ends at most two years after it.
     """
     clock, evil = scene.clock, scene.evil
     async with scene.node.database.reading() as tx:
@@ -318,19 +320,48 @@ async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
     ahead = Clock(clock() + 365 * DAY_S * 1000)
     evil.town.clock = ahead
     signer = evil.town.signer("ev.bka#1")
-    evil.log(signer.listing(wallet(50), days=300), signer.listing(wallet(51), days=900))
+    later = Signer(key_of("ev.bka#1"), evil.origin, Clock(ahead() + 365 * DAY_S * 1000))
+    waits = signer.listing(wallet(50), days=300)
+    evil.log(waits, signer.listing(wallet(51), days=900), later.listing(wallet(53), days=700))
     assert await scene.look() == []
-    (listing,) = scene.node.index.find(wallet_id(50))
-    assert listing.expires_at <= ahead() // 1000 + 730 * DAY_S
-    assert scene.issuers(51) == [], "900 days is longer than anybody may list"
+    assert [scene.issuers(number) for number in (50, 51, 53)] == [[], [], []]
     async with scene.node.database.reading() as tx:
         row = await tx.mirrors.get(evil.origin)
+        poison = {one.index: one.reason for one in await tx.evidence.poison_page(evil.origin, limit=9)}
+        stored = await tx.statements.locate(evil.origin, sid_in(waits))
+    first = evil.book.size - 3
+    assert poison == {first: "time", first + 1: "validity", first + 2: "validity"}
+    assert stored is not None
+    assert (stored.state.state, stored.held) == (State.ACTIVE, True), "the fold says the same on every node; what waits waits here"
     assert vouched is not None
     assert row is not None
     assert row.note_ms <= vouched.note_ms, "nobody is vouched for by a time that has not come"
     ours = (await accept(scene.node, scene.town.signer("de.bka#1").listing(wallet(52))))[0]
     assert isinstance(ours, Admitted)
     assert ours.accepted_ms == clock()
+    fed, _ = await scene.node.consultation.statements(EVERYTHING, issuer=None, kind=None, since_ms=clock(), after=None, limit=99)
+    assert ours.sid in str(fed)
+    assert sid_in(waits) not in str(fed), "who reads on from the newest statement misses nothing for a clock of others"
+    clock.advance(s=365 * DAY_S - 30)
+    await scene.look()
+    assert scene.issuers(50) == ["ev.bka"]
+    (listing,) = scene.node.index.find(wallet_id(50))
+    assert listing.expires_at <= clock() // 1000 + 730 * DAY_S
+
+
+async def test_who_floods_from_the_future_meets_the_valve_all_the_same(scene: Scene) -> None:
+    """Three items an hour are agreed: what was more than that when it came stays dormant when its time has come."""
+    evil = scene.evil
+    await scene.federation.trust.set_terms(evil.origin, Terms(added_per_hour=3, total=1_000))
+    await scene.federation.reload()
+    evil.town.clock = Clock(scene.clock() + 600_000)
+    signer = evil.town.signer("ev.bka#1")
+    evil.log(*(signer.listing(wallet(60 + number)) for number in range(5)))
+    assert await scene.look() == []
+    assert [scene.issuers(60 + number) for number in range(5)] == [[]] * 5
+    scene.clock.advance(s=600)
+    await scene.look()
+    assert [number for number in range(5) if scene.issuers(60 + number)] == [0, 1]
 
 
 async def test_a_peer_that_always_has_news_is_not_asked_without_pause(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> None:

@@ -50,6 +50,18 @@ async def test_a_dormant_listing_is_held_until_it_is_released(database: Database
         assert [one.state for one in await tx.subjects.listings(["id-fr1"])] == ["active"]
 
 
+async def test_what_waits_for_its_time_is_found_when_that_has_come(database: Database) -> None:
+    """By the time of the log, for one reason only, by log and upwards."""
+    async with database.transaction() as tx:
+        await _mirrored(tx)
+        await tx.valve.put([DormantRow(FAR, 1, "ahead", NOW_MS), DormantRow(FAR, 0, "ahead", NOW_MS), DormantRow(FAR, 2, "hour", NOW_MS)])
+        accepted = [found.accepted_ms for n in range(2) if (found := await tx.statements.locate(FAR, sid_at(FAR, n))) is not None]
+        assert len(accepted) == 2
+        assert await tx.valve.come("ahead", min(accepted) - 1) == {}
+        assert await tx.valve.come("ahead", max(accepted)) == {FAR: [0, 1]}
+        assert await tx.valve.come("ahead", max(accepted), limit=1) == {FAR: [0]}
+
+
 async def test_nothing_of_a_quarantined_log_counts(database: Database) -> None:
     """All its active listings and links are held, what was ended stays ended; our own log and the way back are untouched."""
     async with database.transaction() as tx:

@@ -27,6 +27,8 @@ from app.seal.disclosure import read_disclosures
 from app.seal.jws import PublicKey, Token, open_tokens
 from app.seal.keyring import Keyring
 
+AHEAD_S = 300
+"""How far `iat` may lie ahead of the acceptance, by the rule of every home node."""
 LAST_MS = 253_402_300_799_000
 """The end of the year 9999: no later moment can be written, so none is read."""
 _TIME = re.compile(rb"(?:0|[1-9][0-9]{0,14}) ")
@@ -110,7 +112,7 @@ def _read_stub(timed: Opened, token: Token | CordonError) -> Opened:
         if isinstance(token, CordonError):
             raise token
         stub = read_stub(token.claims, kid=token.kid, sid=token.sid, lenient=True)
-        _check_span(stub)
+        _check_span(stub, timed.accepted_ms // 1000)
     except Refused as error:
         return replace(timed, fault=error.slug, sid=_sid(timed.entry.partition(b" ")[2]))
     return Opened(timed.index, timed.entry, timed.accepted_ms, stub.sid, stub)
@@ -123,12 +125,17 @@ def _sid(jws: bytes) -> str | None:
     return sid_of(jws.decode("ascii"))
 
 
-def _check_span(stub: Stub) -> None:
-    """Times that can be written down, and an end at most two years after the beginning, as its home node should have seen to."""
+def _check_span(stub: Stub, accepted_s: int) -> None:
+    """Times that can be written down, and an end at most two years after the beginning, as its home node should have seen to.
+
+    A beginning that lay ahead of its acceptance would stretch that: the end is held to the time of the log as well.
+    """
     if stub.issued_at * 1000 > LAST_MS:
         raise Validity("`iat` lies beyond the year 9999")
     if stub.expires_at is not None and not stub.issued_at < stub.expires_at <= stub.issued_at + LONGEST_S:
         raise Validity("`exp` lies after `iat` and at most 730 days after it")
+    if stub.expires_at is not None and stub.expires_at > accepted_s + AHEAD_S + LONGEST_S:
+        raise Validity("`exp` lies more than 730 days after the log has accepted it")
 
 
 def _with_parts(opened: Opened, stub: Stub, offered: Offered, *, from_relay: bool) -> Opened:

@@ -18,13 +18,13 @@ from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.registry_state import matters
 from app.services.admit.changes import note_changes
+from app.services.admit.foreign_judge import LAST_MS, Opened, covered_items, is_relayed, judge, open_entry
 from app.services.admit.foreign_judge import Offered as _Offered
-from app.services.admit.foreign_judge import Opened, covered_items, is_relayed, judge, open_entry
 from app.services.admit.moving import Moved, read_moved
 from app.services.admit.projection import pointed_at, put_content, put_statements, with_fresh
 from app.services.admit.refold import Refolded, origin_state, refold
 from app.services.admit.rows import INERT, Logged, context_of, event_of
-from app.services.admit.valve import let_in
+from app.services.admit.valve import AHEAD_MS, let_in
 from app.storage.database import Transaction
 from app.storage.evidence import PoisonRow
 from app.storage.log import LogEntry
@@ -33,7 +33,7 @@ from app.storage.withheld import PARTS, STUB, WithheldRow
 
 NO_ITEMS = CheckedItems()
 OUT_OF_TIME = "time"
-"""Why an entry is reported that counts all the same: its log says that it was accepted before the one below it."""
+"""Why an entry is reported that counts all the same: its log says that it was accepted before the one below it, or after today."""
 
 
 @dataclass(slots=True)
@@ -128,10 +128,14 @@ class Page:
         self.control.append((index, stub))
 
     def check_order(self, before: int) -> int:
-        """Report what the log says it accepted before the entry below it; the time of the last. It counts all the same."""
+        """Report what the log says it accepted before the entry below it, and the first that it did ahead of our clock; the time of the
+        last. It counts all the same: a listing as soon as its time has come (valve).
+        """
         accused = {row.index for row in self.poison}
+        latest = LAST_MS if self.is_home else self.now_ms + AHEAD_MS
         for one in self.logged:
-            if one.accepted_ms < before and one.event.index not in accused:
+            is_ahead = before <= latest < one.accepted_ms
+            if (one.accepted_ms < before or is_ahead) and one.event.index not in accused:
                 self.poison.append(PoisonRow(self.origin, one.event.index, OUT_OF_TIME, None, self.now_ms))
             before = one.accepted_ms
         return before

@@ -3,6 +3,9 @@
 What is above it is mirrored like everything else and stays dormant until a human releases it: nothing of it is shown. Hours are of
 effective time: when the log accepted it, but not before we last heard from there and not later than now, lest a peer that floods us
 spread its flood over hours of its own invention.
+
+What a log says it accepted at a time that has not come stays dormant, too, until it has: no answer is about the future, and nothing
+outlives by a wrong clock what anybody may list (F-24). It is counted when it comes, so waiting is no way round the valve.
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ from collections.abc import Collection, Sequence
 
 from app.domain.folding import State
 from app.services.admit.rows import Logged
-from app.storage.database import Transaction
+from app.storage.database import Database, Transaction
 from app.storage.mirrors import MirrorRow
 from app.storage.valve import DormantRow
 
 log = logging.getLogger("cordon.valve")
 
 HOUR_MS = 3_600_000
+AHEAD_MS = 65_000
+"""How far a log may be ahead of our clock: the minute by which clocks of nodes may differ, and the 5 s that a witness may take (§3.6)."""
+AHEAD = "ahead"
+"""Why a listing is dormant whose time has not come."""
 _COUNTED = frozenset({"wallet", "indicator"})
 
 
@@ -30,37 +37,50 @@ def items_of(one: Logged) -> int:
 
 async def let_in(tx: Transaction, mirror: MirrorRow, listings: Sequence[Logged], *, now_ms: int) -> frozenset[int]:
     """Count the items of these listings, in log order; the indices of those that stay dormant."""
-    counted = [(one, items_of(one)) for one in listings if one.state.state is not State.INERT]
-    counted = [(one, n) for one, n in counted if n]
+    standing = [one for one in listings if one.state.state is not State.INERT]
+    beyond = await _count(tx, mirror, standing, now_ms)
+    ahead = [one.event.index for one in standing if one.accepted_ms > now_ms + AHEAD_MS and one.event.index not in beyond]
+    if ahead:
+        log.warning(
+            "%s is ahead of our clock: %d listings from entry %d on wait until their time has come", mirror.origin, len(ahead), ahead[0]
+        )
+    dormant = {**beyond, **dict.fromkeys(ahead, AHEAD)}
+    if dormant:
+        await tx.valve.put([DormantRow(mirror.origin, index, reason, now_ms) for index, reason in sorted(dormant.items())])
+    return frozenset(dormant)
+
+
+async def _count(tx: Transaction, mirror: MirrorRow, listings: Sequence[Logged], now_ms: int) -> dict[int, str]:
+    """Which are more than was agreed, by index, and by which limit."""
+    counted = [(one, n) for one in listings if (n := items_of(one))]
     if not counted:
-        return frozenset()
+        return {}
     hours = {one.event.index: _hour(one.accepted_ms, mirror, now_ms) for one, _ in counted}
     before = await _added_since(tx, mirror.origin, sorted(set(hours.values())))
     total = await tx.valve.total(mirror.origin)
     fresh: Counter[int] = Counter()
-    dormant: list[DormantRow] = []
+    beyond: dict[int, str] = {}
     for one, n in counted:
         hour = hours[one.event.index]
         since = before[hour] + sum(added for later, added in fresh.items() if later >= hour)
         if since + n > mirror.added_per_hour:
-            dormant.append(DormantRow(mirror.origin, one.event.index, "hour", now_ms))
+            beyond[one.event.index] = "hour"
         elif total + fresh.total() + n > mirror.total:
-            dormant.append(DormantRow(mirror.origin, one.event.index, "total", now_ms))
+            beyond[one.event.index] = "total"
         else:
             fresh[hour] += n
     for hour, n in fresh.items():
         await tx.valve.add(mirror.origin, hour, n)
-    if dormant:
-        await tx.valve.put(dormant)
+    if beyond:
         log.error(
             "VALVE: %s brings more than agreed (%d items an hour, %d in all): %d listings from entry %d on stay dormant until released",
             mirror.origin,
             mirror.added_per_hour,
             mirror.total,
-            len(dormant),
-            dormant[0].index,
+            len(beyond),
+            min(beyond),
         )
-    return frozenset(row.index for row in dormant)
+    return beyond
 
 
 def _hour(accepted_ms: int, mirror: MirrorRow, now_ms: int) -> int:
@@ -85,3 +105,9 @@ async def waiting_at(tx: Transaction, origin: str, indices: Collection[int] | No
     while rows := await tx.valve.page(origin, after=waiting[-1] if waiting else -1):
         waiting += [row.index for row in rows]
     return waiting
+
+
+async def whose_time_has_come(database: Database, now_ms: int) -> dict[str, list[int]]:
+    """The listings, by log, that were ahead of our clock and are no more."""
+    async with database.reading() as tx:
+        return await tx.valve.come(AHEAD, now_ms + AHEAD_MS)
