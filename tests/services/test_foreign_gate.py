@@ -166,7 +166,7 @@ async def test_poison_is_carried_inert_and_stops_nothing(here: Here, fr: PeerLog
         fr.log(good.say(Kind.RETRACT, {"t": ["nonsense"]})): "schema",
         fr.log(fr.town.signer("fr.exchange#1").listing(wallet(1))): "scope_denied",
         fr.log(good.say("member", {"id": "fr.evil", "name": "x"})): "schema",
-        fr.log(good.listing(wallet(1)), ms=1): "key_not_valid",
+        fr.log(good.listing(wallet(1), days=30), ms=clock() - 500 * 86_400_000): "key_not_valid",
     }
     last = fr.log(good.listing(wallet(9)))
     admission = await here.take(fr)
@@ -400,14 +400,19 @@ async def test_the_valve_keeps_a_flood_dormant_until_it_is_released(
 
 
 async def test_a_flood_is_not_spread_over_hours_of_its_own_invention(here: Here, fr: PeerLog, clock: Clock) -> None:
-    """Back-dated and future times count in the hour in which we hear of them."""
+    """Back-dated and future times count in the hour in which we hear of them; a listing from the future waits besides."""
     async with here.database.transaction() as tx:
         await tx.mirrors.set_terms(fr.origin, added_per_hour=3)
         await tx.mirrors.seen(fr.origin, clock())
     now, hour = clock(), 3_600_000
     for n, ms in enumerate((now, now + hour, now + 2 * hour, now + 3 * hour, now + 90 * hour)):
         fr.log(bka(fr).listing(wallet(n)), ms=ms)
-    assert (await here.take(fr)).dormant == 2
+    first = await here.cursor(fr)
+    assert (await here.take(fr)).dormant == 4
+    async with here.database.reading() as tx:
+        reasons = [row.reason for row in await tx.valve.page(fr.origin)]
+    assert reasons == ["ahead", "ahead", "hour", "hour"]
+    assert here.listed(wallet_id(0)) == [(fr.origin, first)]
 
 
 async def test_quarantine_hides_a_log_and_lifts_again(here: Here, fr: PeerLog) -> None:
