@@ -9,10 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from app.domain.address import read_wallet
-from app.sdk.client import Client
-from app.sdk.drafts import Draft, Terms, read_key
-from app.sdk.verify import read_roots, verify
+from cordon_client.domain.address import read_wallet
+from cordon_client.domain.canonical import JsonValue
+from cordon_client.sdk.client import Client
+from cordon_client.sdk.drafts import Draft, Terms, read_key
+from cordon_client.sdk.verify import read_roots, verify
 
 WALLETS = ("0x00000000000000000000000000000000c0de1001", "0x00000000000000000000000000000000c0de1002", "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC")
 DAY_S = 86_400
@@ -20,7 +21,7 @@ DAY_S = 86_400
 
 def main(url: str, member: str, key_file: str, root: str) -> None:
     """Sign, submit, verify."""
-    judgement = {
+    judgement: dict[str, JsonValue] = {
         "typologies": ["fraud.investment"],
         "roles": ["collection"],
         "severity": 3,
@@ -31,7 +32,7 @@ def main(url: str, member: str, key_file: str, root: str) -> None:
         "action": "review",
     }
     items = tuple({"type": "wallet", "id": read_wallet(address).id, **judgement} for address in WALLETS)
-    context = {
+    context: dict[str, JsonValue] = {
         "purpose": "fraud_prevention",
         "legal_basis": {"instrument": "criminal_investigation"},
         "assertion": "assessment",

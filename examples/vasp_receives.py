@@ -10,8 +10,8 @@ import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from app.domain.errors import InvalidProof
-from app.sdk.webhook import verify
+from cordon_client.domain.errors import InvalidProof
+from cordon_client.sdk.webhook import verify
 
 MOST_BYTES = 20_000
 seen: set[str] = set()  # in earnest a table: a delivery may come again after a restart

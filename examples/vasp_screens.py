@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from app.domain.errors import Unavailable
-from app.sdk.client import Client, Options
+from cordon_client.domain.errors import Unavailable
+from cordon_client.sdk.client import Client, Options
 
 
 def decide(result: dict[str, object], *, degraded: bool) -> str:

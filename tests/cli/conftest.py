@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import cordon
+from tests.cli.wheel import ClientWheel, build_and_install
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,12 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = cordon("demo", "--data-dir", data_dir)
     assert made.code == 0, made.err
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> ClientWheel:
+    """The wheel `cordon-client`, built and installed alone."""
+    return build_and_install(tmp_path_factory.mktemp("client"))
 
 
 @pytest.fixture

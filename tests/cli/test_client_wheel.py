@@ -1,4 +1,4 @@
-"""The wheel `cordon-client`: built without a network, installed alone, and able to do what the tree does, online and offline."""
+"""The wheel `cordon-client`: built without a network, installed with what it names and nothing else, and able to do what the tree does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import ROOT, RunningNode, cordon, running
+from tests.cli.wheel import ClientWheel
 
 pytestmark = pytest.mark.slow
 
@@ -33,64 +32,22 @@ print(asyncio.run(ask()), cordon_client.Screener.__module__, "app" in sys.module
 """
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built by the backend that stands in this environment, from a copy of the sources, so that nothing is left in the tree."""
-    if find_spec("wheel") is None:
-        pytest.skip("no package `wheel`, which builds wheels: `.venv/bin/python -m pip install wheel`, then run this file again")
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("domain", "seal", "sdk"):
-        shutil.copytree(ROOT / "app" / name, folder / "app" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    words = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "-q",
-        "-w",
-        folder,
-        folder / "app" / "sdk",
-    ]
-    subprocess.run(words, check=True, timeout=180)
-    (found,) = folder.glob("cordon_client-*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; its dependencies are those of this environment, and the tree is not on its path."""
-    folder = tmp_path_factory.mktemp("client") / "venv"
-    venv.create(folder, with_pip=False, symlinks=True)
-    site = next((folder / "lib").glob("python*")) / "site-packages"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "-q", "--target", site, wheel], check=True, timeout=180
-    )
-    libraries = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "test_dependencies.pth").write_text("\n".join(libraries) + "\n", "utf-8")
-    return folder / "bin" / "python"
-
-
 @pytest.fixture
 def node(node_dir: Path) -> Iterator[RunningNode]:
     with running(node_dir) as served:
         yield served
 
 
-def run(python: Path, cwd: Path, *words: object, **more: str) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CORDON_", "PYTHON"))}
-    done = subprocess.run(
-        [python, *(str(word) for word in words)], cwd=cwd, env={**clean, **more}, capture_output=True, text=True, check=False, timeout=120
-    )
+def told(wheel: ClientWheel, cwd: Path, *words: object, **more: str) -> str:
+    """What a program that ends well says."""
+    done = wheel.run(*words, cwd=cwd, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_wheel_holds_three_floors_and_their_types(wheel: Path) -> None:
+def test_the_wheel_holds_three_floors_and_their_types(client_wheel: ClientWheel) -> None:
     """domain, seal and sdk under one name, typed; nothing of the server."""
-    names = set(zipfile.ZipFile(wheel).namelist())
+    names = set(zipfile.ZipFile(client_wheel.file).namelist())
     assert {"cordon_client/py.typed", "cordon_client/sdk/offline.py", "cordon_client/domain/view.py", "cordon_client/seal/jws.py"} <= names
     assert {name.split("/")[0] for name in names} == {"cordon_client", next(name for name in names if "dist-info" in name).split("/")[0]}
     assert not any("/storage/" in name or "/api/" in name or "/services/" in name for name in names)
@@ -103,15 +60,39 @@ def test_the_wheel_holds_three_floors_and_their_types(wheel: Path) -> None:
     assert {name for name in sources if "/front/" not in name} <= packed
 
 
-def test_online_and_offline_from_the_wheel_alone(python: Path, node: RunningNode, tmp_path: Path) -> None:
+def test_every_module_stands_on_what_the_wheel_names(client_wheel: ClientWheel, tmp_path: Path) -> None:
+    """Whatever a module imports is in the wheel or among its dependencies; the names of the front lead somewhere."""
+    modules = [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in zipfile.ZipFile(client_wheel.file).namelist()
+        if name.endswith(".py")
+    ]
+    assert len(modules) > 60
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    code += "import cordon_client\nfor name in cordon_client.__all__: getattr(cordon_client, name)\nprint('app' in sys.modules, 'numpy' in sys.modules)"
+    assert told(client_wheel, tmp_path, "-c", code, *modules) == "False False\n"
+
+
+def test_the_examples_are_typed(client_wheel: ClientWheel, tmp_path: Path) -> None:
+    """A strict type checker that knows the wheel alone finds no fault in the examples: its types reach whoever uses it."""
+    for path in (ROOT / "examples").glob("*.py"):
+        shutil.copy(path, tmp_path)
+    words = ["--strict", "--python-executable", client_wheel.python, "--cache-dir", os.devnull, *sorted(tmp_path.glob("*.py"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *map(str, words)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_online_and_offline_from_the_wheel_alone(client_wheel: ClientWheel, node: RunningNode, tmp_path: Path) -> None:
     """A running node, an environment that has only the wheel: sync, async, with a receipt, and from a mirror, also when the node is gone."""
     key = cordon("client", "create", "--class", "vasp", "--member", "zz.exchange", "--data-dir", node.data_dir, "--json").json["key"]
-    online = run(python, tmp_path, "-c", ONLINE, node.url, key, LISTED, FREE)
+    online = told(client_wheel, tmp_path, "-c", ONLINE, node.url, key, LISTED, FREE)
     assert online.splitlines() == ["['listed', 'not_listed']", "listed cordon_client.sdk.offline False"]
     example = shutil.copy(ROOT / "examples" / "vasp_offline.py", tmp_path)
     words = (example, node.url, node.data_dir / "root", tmp_path / "copy", LISTED, FREE, "nonsense")
-    first = run(python, tmp_path, *words, CORDON_API_KEY=key).splitlines()
+    first = told(client_wheel, tmp_path, *words, CORDON_API_KEY=key).splitlines()
     assert [line.partition(":")[0] for line in first[1:]] == ["hold", "pass", first[3].partition(":")[0]]
     assert first[3].startswith("wait (")
     away = (example, "http://127.0.0.1:9", *words[2:])
-    assert run(python, tmp_path, *away, CORDON_API_KEY=key).splitlines()[1:] == first[1:]
+    assert told(client_wheel, tmp_path, *away, CORDON_API_KEY=key).splitlines()[1:] == first[1:]

@@ -1,4 +1,4 @@
-"""The examples run as their first lines say, against a real node, and stay short."""
+"""The examples run as their first lines say, on the wheel alone, against a real node, and stay short."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ import httpx
 import pytest
 
 from app.sdk.webhook import WebhookKey, headers_for
-from tests.cli.program import ROOT, RunningNode, environment, running
+from tests.cli.program import ROOT, RunningNode, running
+from tests.cli.wheel import ClientWheel
 
 EXAMPLES = ROOT / "examples"
 
@@ -26,15 +26,8 @@ def node(node_dir: Path) -> Iterator[RunningNode]:
         yield served
 
 
-def example(name: str, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, EXAMPLES / name, *(str(word) for word in words)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def example(wheel: ClientWheel, name: str, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return wheel.run(EXAMPLES / name, *words, cwd=cwd)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -45,16 +38,17 @@ def test_an_example_is_short(path: Path):
 
 
 @pytest.mark.slow
-def test_an_agency_submits(node: RunningNode):
+def test_an_agency_submits(client_wheel: ClientWheel, node: RunningNode, tmp_path: Path):
     """Accepted, and the receipt verifies."""
-    done = example("agency_submits.py", node.url, "zz.police", node.data_dir / "keys" / "zz.police.jwk", node.data_dir / "root")
+    words = (node.url, "zz.police", node.data_dir / "keys" / "zz.police.jwk", node.data_dir / "root")
+    done = example(client_wheel, "agency_submits.py", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "accepted" in done.stdout
     assert "verified offline" in done.stdout
 
 
 @pytest.mark.slow
-def test_an_exchange_screens(node: RunningNode):
+def test_an_exchange_screens(client_wheel: ClientWheel, node: RunningNode, tmp_path: Path):
     """A listed destination is held, a protected one passes, an unreadable one waits; without a node nothing passes."""
     asked = (
         "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC",
@@ -62,13 +56,15 @@ def test_an_exchange_screens(node: RunningNode):
         "nonsense",
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
     )
-    done = example("vasp_screens.py", node.url, *asked)
+    done = example(client_wheel, "vasp_screens.py", node.url, *asked, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["hold", "pass", "wait", "pass"]
-    assert example("vasp_screens.py", "http://127.0.0.1:9", asked[3]).stdout.startswith("wait:")
+    alone = example(client_wheel, "vasp_screens.py", "http://127.0.0.1:9", asked[3], cwd=tmp_path)
+    assert alone.stdout.startswith("wait:")
 
 
-def test_an_exchange_receives():
+@pytest.mark.slow
+def test_an_exchange_receives(client_wheel: ClientWheel, tmp_path: Path):
     """Acts once on what is signed, however often it comes; refuses what is not."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,9 +72,9 @@ def test_an_exchange_receives():
     key = WebhookKey(os.urandom(32), os.urandom(32))
     data = {"sid": "s", "subject": "3d56", "reference": None}
     body = json.dumps({"id": "a-1", "type": "listing.corrected.v1", "urgent": True, "data": data}).encode()
-    command = [sys.executable, EXAMPLES / "vasp_receives.py", str(port)]
-    given = {**environment(), "WEBHOOK_SECRET": key.secret}
-    receiver = subprocess.Popen(command, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [client_wheel.python, EXAMPLES / "vasp_receives.py", str(port)]
+    given = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "WEBHOOK_SECRET": key.secret}
+    receiver = subprocess.Popen(command, cwd=tmp_path, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         signed = headers_for([key], "a-1", int(time.time()), body)
         forged = {**signed, "webhook-id": "a-2"}
