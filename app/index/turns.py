@@ -1,8 +1,8 @@
 """Whose turn it is: a commit and the move of the index after it are one step for whoever reads database and index together.
 
 A gate takes the turn as the last step of its transaction and leaves it when the index has moved. Who needs both to say the same takes it
-for as long as he reads, and writes nothing meanwhile: a gate that waits for the turn has the database's writer in hand. Only turns of one
-process are ordered here; another worker commits when it likes (`ListingIndex.still` notices).
+for as long as he reads. Nobody writes while it is his, a gate neither: another gate that waits for the turn has the database's writer in
+hand. Only turns of one process are ordered here; another worker commits when it likes (`ListingIndex.still` notices).
 """
 
 from __future__ import annotations

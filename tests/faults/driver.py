@@ -53,7 +53,7 @@ CRASHES: dict[str, tuple[type, str, bool]] = {
     "anchor half written": (Path, "replace", False),
     "anchored, not signed": (AnchorFile, "write", True),
     "note written, not committed": (LogShelf, "set_note", True),
-    "signed, index not moved": (ListingIndex, "replace", False),
+    "edge advanced, index not moved": (ListingIndex, "replace", False),
     "index moved, not forgotten": (Database, "forget", False),
     "forgotten, not answered": (Gate, "_tell_verdicts", False),
     "answered": (Gate, "_tell_verdicts", True),

@@ -28,3 +28,23 @@ async def test_a_still_snapshot_stands_where_the_index_stands(node: Node, town: 
         await asyncio.sleep(0.002)
     await logging
     assert len(seen) > 2
+
+
+async def test_who_waits_for_his_turn_keeps_no_other_from_signing(node: Node, town: Town) -> None:
+    """Another gate of this process writes without a pause, and stands in its transaction until the turn is its own: the log signs all the same."""
+    bka, writing = town.signer("de.bka#1"), asyncio.Event()
+
+    async def write() -> None:
+        while not writing.is_set():
+            async with node.index.turn() as turn:
+                await turn.run(node.database, lambda tx: tx.meta.set("another", b"gate"))
+                await asyncio.sleep(0)
+
+    other = asyncio.create_task(write())
+    try:
+        for number in range(8):
+            async with asyncio.timeout(4):
+                await accept(node, bka.listing(wallet(number)))
+    finally:
+        writing.set()
+        await other

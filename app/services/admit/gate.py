@@ -328,10 +328,11 @@ class Gate:
             for logged in batch.logged:
                 self._keyring.apply(logged.event.index, logged.stub)
             self._registry_size = self._log.size
+        self._move_index(*behind, moved, *renamed)
+        # Left before anything is written again: the gate of peers may stand in its transaction, the database's one writer, and wait for it.
+        turn.leave()
         if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
             await self._log.sign(release=self._releasing())
-        self._move_index(*behind, moved, *renamed)
-        turn.leave()
         if moved.erased:
             await self._forget()
         await self._tell_verdicts(verdicts, grown)
