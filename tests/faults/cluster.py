@@ -121,6 +121,25 @@ class Loopback:
         self._stack.close()
 
 
+class Alone:
+    """One node, nothing between."""
+
+    def lay(self, folder: Path) -> Sequence[Station]:
+        """A place for xa."""
+        port = free_port()
+        return [Station("xa", folder / "xa", port, public=f"http://127.0.0.1:{port}")]
+
+    def command(self, code: str) -> list[str]:  # noqa: ARG002 - there is one
+        """Nothing special."""
+        return []
+
+    def heal(self) -> None:
+        """Nothing was cut."""
+
+    def close(self) -> None:
+        """Nothing was laid."""
+
+
 class Namespaces:
     """A bridge, a namespace for each node and one for the tests, in which this process stays until `close`."""
 
@@ -247,7 +266,8 @@ class Cluster:
     stations: dict[str, Station] = field(default_factory=dict)
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     acked: list[Acked] = field(default_factory=list)
-    unclear: int = 0
+    unclear: list[str] = field(default_factory=list)
+    """Why statements were not acknowledged."""
     spoken: int = 0
 
     def __enter__(self) -> Self:
@@ -363,8 +383,8 @@ class Cluster:
             for _ in range(times):
                 try:
                     receipt = client.submit(self.listing(code))
-                except CordonError:
-                    self.unclear += 1
+                except CordonError as error:
+                    self.unclear.append(f"{code}: {error.detail}")
                     continue
                 assert receipt.index is not None
                 self.acked.append(Acked(code, receipt.sid, receipt.index))

@@ -10,29 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import free_port
-from tests.faults.cluster import Cluster, Station
+from tests.faults.cluster import Alone, Cluster
 
 pytestmark = pytest.mark.slow
 
 INJECT = "inject=fsync,fdatasync:error=EIO"
-
-
-class Alone:
-    """One node, nothing between."""
-
-    def lay(self, folder: Path) -> list[Station]:
-        port = free_port()
-        return [Station("xa", folder / "xa", port, public=f"http://127.0.0.1:{port}")]
-
-    def command(self, code: str) -> list[str]:  # noqa: ARG002 - there is one
-        return []
-
-    def heal(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
