@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from app.api import problems
 from app.api.context import Api, Chosen, Federated, FederationPort
 from app.api.description import VERSION, document
-from app.api.edge import Edge, Shortcut
+from app.api.edge import Door, Edge, Shortcut
 from app.api.health import Checkup
 from app.api.limits import Callsigns, Limiter, policy
 from app.api.logs import configure as configure_logs
@@ -18,6 +18,8 @@ from app.api.measures import Measures
 from app.api.mount import mount, mount_operations
 from app.api.screening import PREFIX, ScreenOne
 from app.api.stamps import Stamps
+from app.api.submitting import PATH as SUBMIT
+from app.api.submitting import PlainSubmission
 from app.api.tiles import FullTiles
 from app.api.views import bucket_shortcuts
 from app.services.enroll import read_root_documents
@@ -40,7 +42,13 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
     )
     mount(app, operations=not chosen.operations_bind, federation=chosen.federation)
     app.openapi = document  # type: ignore[method-assign]
-    _dress(app, api, {PREFIX: ScreenOne(api), **bucket_shortcuts(api)}, FullTiles(api).find if chosen.log_public else None)
+    _dress(
+        app,
+        api,
+        {PREFIX: ScreenOne(api), **bucket_shortcuts(api)},
+        FullTiles(api).find if chosen.log_public else None,
+        {("POST", SUBMIT): PlainSubmission(api)},
+    )
 
 
 def operations_app(app: FastAPI) -> FastAPI:
@@ -48,11 +56,17 @@ def operations_app(app: FastAPI) -> FastAPI:
     api: Api = app.state.api
     own = FastAPI(title="Cordon operations", version=VERSION, openapi_url=None, redirect_slashes=False)
     mount_operations(own)
-    _dress(own, api, {}, None)
+    _dress(own, api, {}, None, {})
     return own
 
 
-def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut], find_shortcut: Callable[[str], Shortcut | None] | None) -> None:
+def _dress(
+    app: FastAPI,
+    api: Api,
+    shortcuts: Mapping[str, Shortcut],
+    find_shortcut: Callable[[str], Shortcut | None] | None,
+    doors: Mapping[tuple[str, str], Door],
+) -> None:
     """State and problems inside, the edge around everything, also around the framework's last resort for errors."""
     app.state.api = api
     app.state.checkup = Checkup(api)
@@ -67,6 +81,7 @@ def _dress(app: FastAPI, api: Api, shortcuts: Mapping[str, Shortcut], find_short
             is_https=api.node.identity.public_url.startswith("https:"),
             shortcuts=shortcuts,
             find_shortcut=find_shortcut,
+            doors=doors,
         )
 
     app.build_middleware_stack = with_edge  # type: ignore[method-assign]

@@ -23,7 +23,11 @@ M = TypeVar("M", bound=BaseModel)
 
 def media_type(request: Request) -> str:
     """The media type without parameters, lower case; a charset other than UTF-8 is refused."""
-    value = request.headers.get("content-type", "")
+    return kind_of(request.headers.get("content-type", ""))
+
+
+def kind_of(value: str) -> str:
+    """The same of a Content-Type field."""
     kind, _, parameters = value.partition(";")
     if "charset" in parameters.lower() and parameters.partition("=")[2].strip().strip('"').lower() not in ("utf-8", "us-ascii"):
         raise UnsupportedMediaType("only UTF-8 is read here: leave the charset out")

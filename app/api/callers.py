@@ -143,8 +143,7 @@ class Visit:
 
     def require_rest(self) -> None:
         """OverQuota if nothing is left of how often he may ask; takes nothing."""
-        asked = policy_of(self.api, self.caller)
-        self.api.spend(self.passage, self.who, asked, 0 if self.api.limiter.left(self.who, asked) else 1)
+        require_rest(self.api, self.passage, self.who, policy_of(self.api, self.caller))
 
     def spend_addresses(self, count: int) -> None:
         """Take `count` addresses of the day's quota, if the key has one."""
@@ -227,6 +226,11 @@ async def recognise_peer(api: Api, passage: Passage, request: Request, action: A
         raise
     passage.actor = caller.actor
     return caller
+
+
+def require_rest(api: Api, passage: Passage, who: str, asked: Policy) -> None:
+    """OverQuota if nothing is left of a policy; takes nothing."""
+    api.spend(passage, who, asked, 0 if api.limiter.left(who, asked) else 1)
 
 
 def policy_of(api: Api, caller: Caller) -> Policy:

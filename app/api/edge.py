@@ -208,11 +208,20 @@ class Shortcut(Protocol):
         ...
 
 
+class Door(Protocol):
+    """Another way in, for some of the requests of one route."""
+
+    async def __call__(self, passage: Passage, scope: Scope, receive: Receive) -> bool:
+        """Answer through `passage.send`, or do nothing and say False: then the application is entered."""
+        ...
+
+
 class Edge:
     """The middleware, around all others. `is_https`: the public URL is https, so browsers may be told to stay with it.
 
     `shortcuts`: endpoints by the prefix of their path, for GETs of one more segment, which are answered before the application is
-    entered; `find_shortcut`: those of other paths, by the whole path. They raise like any other; what they raise becomes a problem here.
+    entered; `find_shortcut`: those of other paths, by the whole path; `doors`: by method and path. They raise like any other; what they
+    raise becomes a problem here.
     """
 
     def __init__(
@@ -224,10 +233,12 @@ class Edge:
         is_https: bool,
         shortcuts: Mapping[str, Shortcut] | None = None,
         find_shortcut: Callable[[str], Shortcut | None] | None = None,
+        doors: Mapping[tuple[str, str], Door] | None = None,
     ) -> None:
         self._app = app
         self._shortcuts = dict(shortcuts or {})
         self._find_shortcut = find_shortcut
+        self._doors = dict(doors or {})
         self._requests = requests
         self._lines = RequestLines()
         self._docs_extra = (*_SECURITY, *([_HSTS] if is_https else []))
@@ -268,7 +279,9 @@ class Edge:
                 passage.route = shortcut.route
                 await shortcut(passage, last, scope["query_string"])
             else:
-                await self._enter(passage, scope, receive)
+                door = self._doors.get((scope["method"], passage.path))
+                if door is None or not await door(passage, scope, receive):
+                    await self._enter(passage, scope, receive)
         except CordonError as error:
             await self._refuse(passage, scope, error)
         except Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import orjson
@@ -13,7 +13,9 @@ from app.api import examples as ex
 from app.api import schemas as s
 from app.api.bodies import media_type, read_ascii
 from app.api.callers import JSON, NDJSON, NO_STORE, PRIVATE, TEXT, Reading, ReadingHeld, ReadingText, Submitting, Visit, policy_of
+from app.api.context import Api
 from app.api.docs import TextResponse, answers, takes
+from app.api.limits import Policy
 from app.api.problems import problem_words
 from app.domain.answer import epoch_ms
 from app.domain.canonical import JsonValue
@@ -24,6 +26,8 @@ router = APIRouter(tags=["statements"])
 
 BATCH_MOST = 500
 SD_JWT = "application/sd-jwt"
+GIVES = (JSON, TEXT, NDJSON)
+"""What a submission may be answered with."""
 _STATUS = {Status.ACCEPTED: 201, Status.KNOWN: 200, Status.HELD: 202}
 _WIDE = frozenset({"CLEAR", "GREEN"})
 
@@ -49,19 +53,24 @@ async def submit_statements(visit: Submitting) -> Response:
     visit.require_rest()
     kind = media_type(visit.request)
     body = await visit.request.body()
-    if kind == SD_JWT:
-        wires = [read_ascii(body)]
-    elif kind == TEXT:
-        wires = _lines(read_ascii(body))
-    else:
-        raise UnsupportedMediaType(f"send `Content-Type: {SD_JWT}` (one statement) or `{TEXT}` (one a line)")
+    wires = wires_in(kind, body)
 
     async def work() -> Response:
         results = await visit.api.node.gate.submit(wires)
-        _count(visit, results)
-        return _rows(visit, results) if kind == TEXT else _single(visit, results[0])
+        count_refused(visit.api, visit.who, policy_of(visit.api, visit.caller), results)
+        accept = visit.request.headers.get("accept", "")
+        return answer_to(kind, results, accept=accept, path=visit.request.scope["path"], request_id=visit.passage.id)
 
     return await visit.once(body, work)
+
+
+def wires_in(kind: str, body: bytes) -> list[str]:
+    """The statements of a body of this media type."""
+    if kind == SD_JWT:
+        return [read_ascii(body)]
+    if kind == TEXT:
+        return _lines(read_ascii(body))
+    raise UnsupportedMediaType(f"send `Content-Type: {SD_JWT}` (one statement) or `{TEXT}` (one a line)")
 
 
 def _lines(text: str) -> list[str]:
@@ -73,27 +82,29 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-def _count(visit: Visit, results: Iterable[Result]) -> None:
+def count_refused(api: Api, who: str, asked: Policy, results: Iterable[Result]) -> None:
     """Refusals cost the sender: who signs what is accepted is bounded by his mandate, who sends rubbish by this."""
-    refused = sum(1 for result in results if isinstance(result, Refused))
-    asked = policy_of(visit.api, visit.caller)
-    visit.api.limiter.spend(visit.who, asked, min(refused, visit.api.limiter.left(visit.who, asked)))
+    refused = sum([isinstance(result, Refused) for result in results])
+    api.limiter.spend(who, asked, min(refused, api.limiter.left(who, asked)))
 
 
-def _single(visit: Visit, result: Result) -> Response:
+def answer_to(kind: str, results: Sequence[Result], *, accept: str, path: str, request_id: str) -> Response:
+    """One receipt, or a row a line. Raises the refusal of a single statement."""
+    if kind == TEXT:
+        return _rows(results, path, request_id)
+    (result,) = results
     if isinstance(result, CordonError):
         raise result
-    wants_text = TEXT in visit.request.headers.get("accept", "") and JSON not in visit.request.headers.get("accept", "")
-    if wants_text and result.receipt is not None:
+    if result.receipt is not None and TEXT in accept and JSON not in accept:
         return Response(result.receipt, status_code=_STATUS[result.status], media_type=TEXT)
-    return visit.answer(_words(result), status=_STATUS[result.status])
+    return Response(orjson.dumps(_words(result)), status_code=_STATUS[result.status], media_type=JSON, headers={"Cache-Control": NO_STORE})
 
 
-def _rows(visit: Visit, results: Iterable[Result]) -> Response:
+def _rows(results: Iterable[Result], path: str, request_id: str) -> Response:
     lines = []
     for row, result in enumerate(results, 1):
         if isinstance(result, CordonError):
-            problem = problem_words(result, instance=visit.request.scope["path"], request_id=visit.passage.id)
+            problem = problem_words(result, instance=path, request_id=request_id)
             lines.append(orjson.dumps({"row": row, "error": problem}))
         else:
             lines.append(orjson.dumps({"row": row, **_words(result)}))

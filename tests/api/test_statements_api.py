@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import httpx
+
 from app.services.admit import Admitted
 from tests.api.front import Front, problem
 from tests.factories import GUARD, entity, sid_in, wallet
@@ -182,3 +184,49 @@ async def test_an_entity_statement_can_be_read_back(front: Front) -> None:
         record = (await client.get(f"/v1/statements/{sid_in(wire)}")).json()
     assert record["jws"] == wire.split("~")[0]
     assert sorted(record["disclosures"]) == sorted(wire.rstrip("~").split("~")[1:])
+
+
+async def test_the_door_and_the_route_give_the_same(front: Front) -> None:
+    """Whatever is sent, accepted or refused: status, body and header fields are those of the documented route, request id and time apart."""
+    bka = front.town.signer("de.bka#1")
+    good, other = bka.listing(wallet(1)), bka.listing(wallet(2))
+    sd_jwt, text = "application/sd-jwt", "text/plain"
+    asked: list[tuple[bytes, dict[str, str]]] = [
+        (good.encode(), {"Content-Type": sd_jwt}),
+        (good.encode(), {"Content-Type": sd_jwt, "Accept": "text/plain"}),
+        (good.encode(), {"Content-Type": f"{sd_jwt.upper()}; charset=utf-8", "Accept": "application/json, text/plain"}),
+        (f"{good}\n{other}\nrubbish\n".encode(), {"Content-Type": text}),
+        (b"rubbish", {"Content-Type": sd_jwt}),
+        (b"\xff", {"Content-Type": sd_jwt}),
+        (b"", {"Content-Type": sd_jwt}),
+        (b"", {"Content-Type": text}),
+        (b"a\n" * 501, {"Content-Type": text}),
+        (good.encode(), {"Content-Type": "application/json"}),
+        (good.encode(), {"Content-Type": f"{sd_jwt}; charset=latin-1"}),
+        (good.encode(), {}),
+        (good.encode(), {"Content-Type": sd_jwt, "Accept": "image/png"}),
+        (good.encode(), {"Content-Type": sd_jwt, "Content-Encoding": "gzip"}),
+        (b"x" * 1_100_000, {"Content-Type": sd_jwt}),
+    ]
+    client = front.at()
+    await client.get("/livez")
+    for body in (good, other):
+        await client.post("/v1/statements", content=body, headers={"Content-Type": sd_jwt})
+    doors = front.app.middleware_stack._doors
+    for body, headers in asked:
+        through_door = await client.post("/v1/statements", content=body, headers=headers)
+        taken = dict(doors)
+        doors.clear()
+        through_route = await client.post("/v1/statements", content=body, headers=headers)
+        doors.update(taken)
+        assert _comparable(through_door) == _comparable(through_route), (body[:40], headers)
+    for extra in ({"Idempotency-Key": "k-1"}, {"Authorization": "Bearer nonsense"}):
+        answer = await client.post("/v1/statements", content=good, headers={"Content-Type": sd_jwt, **extra})
+        assert answer.status_code == (200 if "Idempotency-Key" in extra else 401), "what asks for more goes to the route"
+    assert (await client.post("/v1/statements?x=1", content=good, headers={"Content-Type": sd_jwt})).status_code == 422
+
+
+def _comparable(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
+    fields = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "ratelimit")}
+    fields["ratelimit?"] = str("ratelimit" in answer.headers)
+    return answer.status_code, answer.text.replace(answer.headers["x-request-id"], "ID"), fields
