@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8000", description="How others reach this node.")
     metrics_token: str = Field("", description="Bearer token that may read /metrics from elsewhere than loopback.")
     trusted_proxies: str = Field("", description="Comma-separated addresses whose X-Forwarded-For is believed.")
-    commit_window_ms: int = Field(20, ge=0, le=50, description="How long the sequencer gathers before it commits a batch.")
+    commit_window_ms: int = Field(20, ge=0, le=50, description="How long the sequencer gathers at most before it commits a batch.")
     batch_max: int = Field(500, ge=1, le=500, description="Most statements in one commit.")
     public_delay_h: int = Field(72, ge=0, description="Public delay of new rows, unless the policy statement says otherwise.")
     log_public: bool = Field(True, description="Whether checkpoint, hash tiles and root chain are for all, or for key holders.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .canonical import b64_decode, read_decimal
 from .errors import Malformed
-from .merkle import EMPTY_ROOT, HASH_BYTES, MAX_PATH
+from .merkle import EMPTY_ROOT, HASH_BYTES, MAX_PATH, ReadNode, inclusion_paths
 from .note import MAX_NOTE, check_name, to_base64
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
@@ -43,8 +43,22 @@ class TlogProof:
 
     def text(self) -> str:
         """The receipt as text; empty `extra` is left out."""
-        extra = f"extra {to_base64(self.extra)}\n" if self.extra else ""
-        return f"{PROOF_HEADER}\n{extra}index {self.index}\n{hash_lines(self.path)}\n{self.checkpoint}"
+        return proof_text(self.index, hash_lines(self.path), self.checkpoint, self.extra)
+
+
+def proof_text(index: int, path: str, checkpoint: str, extra: bytes | None) -> str:
+    """A receipt as text; `path`: its lines."""
+    said = f"extra {to_base64(extra)}\n" if extra else ""
+    return f"{PROOF_HEADER}\n{said}index {index}\n{path}\n{checkpoint}"
+
+
+def path_texts(indices: Iterable[int], size: int, read_node: ReadNode) -> dict[int, str]:
+    """The lines of the inclusion paths of many entries of one tree, by index."""
+    return inclusion_paths(indices, size, read_node, join=_before, end="")
+
+
+def _before(value: bytes, path: str) -> str:
+    return f"{to_base64(value)}\n{path}"
 
 
 def parse_checkpoint(text: str) -> Checkpoint:

@@ -8,11 +8,15 @@ whoever asks for a path brings `read_node(level, index)`, which gives the root o
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeVar
 
 from .errors import InvalidProof
+
+P = TypeVar("P")
 
 HASH_BYTES = 32
 MAX_SIZE = 2**63 - 1
@@ -123,6 +127,10 @@ def _fold(peaks: Sequence[bytes]) -> bytes:
 
 
 def _root_between(begin: int, end: int, read_node: ReadNode) -> bytes:
+    width = end - begin
+    if not width & (width - 1) and width:  # a perfect subtree, as nearly all siblings are
+        level = width.bit_length() - 1
+        return read_node(level, begin >> level)
     return _fold([read_node(level, index) for level, index in _perfect(begin, end)])
 
 
@@ -138,40 +146,42 @@ def inclusion_path(index: int, size: int, read_node: ReadNode) -> list[bytes]:
     """Sibling hashes from the leaf `index` to the root of the tree of `size`; InvalidProof if there is no such leaf."""
     if not 0 <= index < size <= MAX_SIZE:
         raise InvalidProof(f"a log of {size} entries has no entry {index}: ask for an index below its size")
-    return _inclusion_path(index, size, lambda begin, end: _root_between(begin, end, read_node))
-
-
-def inclusion_paths(indices: Iterable[int], size: int, read_node: ReadNode) -> list[list[bytes]]:
-    """The paths of many leaves of one tree: a subtree that several of them need is read and hashed once."""
-    known: dict[tuple[int, int], bytes] = {}
-
-    def root_between(begin: int, end: int) -> bytes:
-        root = known.get((begin, end))
-        if root is None:
-            root = known[begin, end] = _root_between(begin, end, read_node)
-        return root
-
-    paths = []
-    for index in indices:
-        if not 0 <= index < size <= MAX_SIZE:
-            raise InvalidProof(f"a log of {size} entries has no entry {index}: ask for an index below its size")
-        paths.append(_inclusion_path(index, size, root_between))
-    return paths
-
-
-def _inclusion_path(index: int, size: int, root_between: Callable[[int, int], bytes]) -> list[bytes]:
     path: list[bytes] = []
     begin, end = 0, size
     while end - begin > 1:
         middle = begin + _split(end - begin)
         if index < middle:
-            path.append(root_between(middle, end))
+            path.append(_root_between(middle, end, read_node))
             end = middle
         else:
-            path.append(root_between(begin, middle))
+            path.append(_root_between(begin, middle, read_node))
             begin = middle
     path.reverse()
     return path
+
+
+def inclusion_paths(indices: Iterable[int], size: int, read_node: ReadNode, *, join: Callable[[bytes, P], P], end: P) -> dict[int, P]:
+    """The paths of many leaves of one tree, by index, in one walk down: what leads to a subtree is put together once for all in it.
+
+    `join(hash, path)` puts a hash in front of the path that goes on from there, `end` is the path that leads nowhere. InvalidProof as above.
+    """
+    wanted = sorted(set(indices))
+    if wanted and not 0 <= wanted[0] <= wanted[-1] < size <= MAX_SIZE:
+        raise InvalidProof(f"a log of {size} entries does not have all of the entries {wanted[0]} to {wanted[-1]}")
+    paths: dict[int, P] = {}
+    subtrees = [(0, size, 0, len(wanted), end)] if wanted else []
+    while subtrees:
+        begin, stop, first, last, path = subtrees.pop()
+        if stop - begin == 1:
+            paths[begin] = path
+            continue
+        middle = begin + _split(stop - begin)
+        cut = bisect_left(wanted, middle, first, last)
+        if first < cut:
+            subtrees.append((begin, middle, first, cut, join(_root_between(middle, stop, read_node), path)))
+        if cut < last:
+            subtrees.append((middle, stop, cut, last, join(_root_between(begin, middle, read_node), path)))
+    return paths
 
 
 def consistency_path(old_size: int, new_size: int, read_node: ReadNode) -> list[bytes]:

@@ -150,10 +150,10 @@ class Database:
         return self._store.path.with_name(self._store.path.name + "-access") if isinstance(self._store, SqliteStore) else None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """A write transaction, durable when the block is left without an exception."""
+    async def transaction(self, *, is_small: bool = False) -> AsyncIterator[Transaction]:
+        """A write transaction, durable when the block is left without an exception. `is_small`: some dozens of rows by key, no more."""
         try:
-            async with self._store.writing() as session:
+            async with self._store.writing(is_small=is_small) as session:
                 yield Transaction(session)
         except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
             raise _ours(error) from error

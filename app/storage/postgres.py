@@ -41,7 +41,7 @@ class PostgresStore:
         )
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Session]:
+    async def writing(self, *, is_small: bool = False) -> AsyncIterator[Session]:  # noqa: ARG002 — here every query leaves the thread
         """A write transaction; if its COMMIT fails on a broken connection nobody knows whether it happened: do it again by key."""
         async with self._checked_out() as driver:
             await driver.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)

@@ -90,6 +90,10 @@ class SqliteSession:
         """Undo the open transaction; nothing if there is none."""
         await self._connection.rollback()
 
+    def here(self) -> DirectSession:
+        """The same connection for the calling thread, while nothing is under way in the other: inside a transaction of ours."""
+        return DirectSession(self._connection._conn)  # noqa: SLF001 — see `at_once`
+
     async def at_once(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """A whole write transaction in one hop to the thread. `work` may await nothing but its session."""
         # aiosqlite has no public way to run a function in its thread; this one is what all its methods are made of.
@@ -129,7 +133,7 @@ def read_only(*_what: object) -> TypeError:
 
 
 class DirectSession(QuickSession):
-    """Over a writing sqlite3 connection, in its own thread; inside a transaction that somebody else opens and ends."""
+    """Over a writing sqlite3 connection, in whatever thread has it now; inside a transaction that somebody else opens and ends."""
 
     async def run(self, query: Query, **values: Any) -> int:
         rendered = query.render(SQLITE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.checkpoint import Checkpoint
+from app.domain.checkpoint import Checkpoint, hash_lines, path_texts
 from app.domain.errors import InvalidProof, Refused
 from app.domain.fork import check_contradiction, make_evidence
 from app.domain.merkle import (
@@ -17,6 +17,7 @@ from app.domain.merkle import (
     consistency_path,
     consistency_roots,
     inclusion_path,
+    inclusion_paths,
     leaf_hash,
     node_hash,
     root_at,
@@ -103,6 +104,17 @@ def test_a_log_grown_in_any_batches_has_one_root(batches, restart):
     assert edge == once.edge
     assert edge.frontier.root() == recursive_root(0, size)
     assert all(len(edge.tiles[key]) == 32 * widths(size)[key[0]][1] for key in edge_tiles(size))
+
+
+@given(st.data(), SIZES)
+def test_paths_of_many_are_those_of_each(data, size):
+    """Walked down together or alone, as hashes and as the lines of receipts; an index beyond the tree is refused."""
+    indices = data.draw(st.lists(st.integers(0, size - 1), max_size=40))
+    alone = {index: inclusion_path(index, size, read) for index in indices}
+    assert inclusion_paths(indices, size, read, join=lambda one, path: [one, *path], end=[]) == alone
+    assert path_texts(indices, size, read) == {index: hash_lines(path) for index, path in alone.items()}
+    with pytest.raises(InvalidProof):
+        inclusion_paths([*indices, size], size, read, join=lambda _, path: path, end="")
 
 
 @given(st.data(), SIZES)

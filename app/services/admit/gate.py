@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable, UnknownKid
+from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import ListingIndex
@@ -34,6 +34,7 @@ from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
 from app.services.admit.projection import Batch, project
 from app.services.admit.refold import FORGET_DUE
+from app.services.admit.waiting import Result, Waiting, WaitingRoom
 from app.storage.database import Database, Transaction
 from app.storage.faults import is_worth_a_retry
 from app.storage.held import Held
@@ -44,11 +45,9 @@ LEASE_MS = 5_000
 LEASE_RETRY_S = 0.01
 ATTEMPTS = 4
 PAUSE_S = 0.02
-PORTION, PORTION_CHARS = 16, 64 * 1024
+SMALL, SMALL_CHARS = 64, 128 * 1024
 # Statements after which the registry may read differently: they end a batch, so that what follows is judged by it.
 _ENDS_BATCH = CONTROL_KINDS | {Kind.APPROVE, Kind.REAFFIRM}
-
-Result = Admitted | CordonError
 
 
 class LeaseTaken(Unavailable):
@@ -65,26 +64,9 @@ class GateRules:
     shares_database: bool = False
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """One statement in the queue and whom to tell."""
-
-    wire: str
-    prepared: Prepared | None
-    answer: asyncio.Future[Result]
-    fault: CordonError | None = None
-    attempts: int = 0
-
-
-def _portions(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
-    """What is prepared between two moments for others: a few statements, and fewer large ones."""
-    start = size = 0
-    for number, one in enumerate(waiting):
-        if number - start == PORTION or (number > start and size + len(one.wire) > PORTION_CHARS):
-            yield waiting[start:number]
-            start, size = number, 0
-        size += len(one.wire)
-    yield waiting[start:]
+def _is_small(waiting: Sequence[Waiting]) -> bool:
+    """Whether a batch is written within the time that a lookup may wait. One that sets much in motion points at little itself."""
+    return len(waiting) <= SMALL and sum([len(one.wire) for one in waiting]) <= SMALL_CHARS
 
 
 class Gate:
@@ -112,8 +94,7 @@ class Gate:
         self._clock = clock
         self._rules = rules
         self._judge = Judge(origin=own_log.origin, jurisdiction=jurisdiction, keyring=keyrings.own, protected=protected)
-        self._queue: deque[_Waiting] = deque()
-        self._wake = asyncio.Event()
+        self._room = WaitingRoom(self._judge, self._tell, window_s=rules.window_s, batch_max=rules.batch_max)
         self._frozen: CordonError | None = None
         self._loop: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -154,8 +135,11 @@ class Gate:
                 self._loop.cancel()
             loop, self._loop = self._loop, None
             await asyncio.gather(loop, return_exceptions=True)
-        while self._queue:
-            self._tell(self._queue.popleft(), _stopping())
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        for one in self._room.leave():
+            self._tell(one, _stopping())
 
     def freeze(self, error: CordonError) -> None:
         """Sign nothing more until an operator has looked (protocol §3.6)."""
@@ -170,7 +154,7 @@ class Gate:
     @property
     def depth(self) -> int:
         """Statements that wait."""
-        return len(self._queue)
+        return len(self._room)
 
     async def heartbeat(self) -> None:
         """Renew the checkpoint's freshness without growth (at least every 60 s, protocol §3.6)."""
@@ -217,28 +201,16 @@ class Gate:
 
     async def submit(self, wires: Sequence[str]) -> list[Result]:
         """Admit statements as sent; one result each, in order. Each stands alone; all that fit share one commit."""
-        if len(self._queue) + len(wires) > 20 * self._rules.batch_max:
+        if len(self._room) + len(wires) > 20 * self._rules.batch_max:
             raise Unavailable("too many statements are waiting: send this again in a few seconds")
         if self._loop is None:
             return [_stopping() for _ in wires]
-        here = asyncio.get_running_loop()
-        waiting = [_Waiting(wire, None, here.create_future()) for wire in wires]
-        for portion in _portions(waiting):
-            self._prepare(portion)
-            if len(portion) < len(waiting):
-                await asyncio.sleep(0)  # a long batch must not keep lookups waiting
-        self._queue.extend(one for one in waiting if not one.answer.done())
-        self._wake.set()
-        return list(await asyncio.gather(*(one.answer for one in waiting)))
+        came = await self._room.enter(wires)
+        if self._loop is None:
+            self._dismiss()
+        return [await one.answer for one in came]
 
-    def _prepare(self, portion: Sequence[_Waiting]) -> None:
-        for one, found in zip(portion, self._judge.prepare_all([one.wire for one in portion]), strict=True):
-            if isinstance(found, Prepared):
-                one.prepared = found
-            elif not isinstance(found, UnknownKid):  # the member statement that brings its key may stand in front: judged in its turn
-                self._tell(one, found)
-
-    def _tell(self, one: _Waiting, result: Result) -> None:
+    def _tell(self, one: Waiting, result: Result) -> None:
         self.outcomes[result.slug if isinstance(result, CordonError) else str(result.status)] += 1
         if not one.answer.done():
             one.answer.set_result(result)
@@ -247,16 +219,13 @@ class Gate:
 
     async def _run(self) -> None:
         while True:
-            await self._wake.wait()
-            if len(self._queue) < self._rules.batch_max:
-                await asyncio.sleep(self._rules.window_s)
-            self._wake.clear()
-            while self._queue:
+            await self._room.gathered()
+            while self._room.is_open:
                 async with self._lock:
                     await self._one_round()
 
     async def _one_round(self) -> None:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._rules.batch_max))]
+        batch = self._room.take()
         try:
             if self._frozen is not None:
                 raise LogFrozen(f"this log signs nothing at present ({self._frozen.detail}): try later, or tell its operator")
@@ -265,7 +234,7 @@ class Gate:
             self.freeze(error)
             self._tell_all(batch, LogFrozen(error.detail))
         except LeaseTaken:
-            self._queue.extendleft(reversed(batch))
+            self._room.put_back(batch)
             await asyncio.sleep(LEASE_RETRY_S)
         except CordonError as error:
             if is_worth_a_retry(error):
@@ -276,31 +245,31 @@ class Gate:
             log.exception("batch failed")
             self._tell_all(batch, Unavailable(f"the batch could not be committed ({type(error).__name__}): send the same bytes again"))
         else:
-            self._queue.extendleft(reversed(rest))
+            self._room.put_back(rest)
 
-    async def _try_again(self, batch: Sequence[_Waiting], error: CordonError) -> None:
+    async def _try_again(self, batch: Sequence[Waiting], error: CordonError) -> None:
         """A deadlock, a lost race, a broken connection (trust-and-ops F-26): the same again, a few times. What was logged is known then."""
         worn_out = [one for one in batch if one.attempts >= ATTEMPTS]
         again = [one for one in batch if one.attempts < ATTEMPTS]
         self._tell_all(worn_out, error)
         for one in again:
             one.attempts += 1
-        self._queue.extendleft(reversed(again))
+        self._room.put_back(again)
         await asyncio.sleep(PAUSE_S * 2 ** max((one.attempts for one in again), default=0))
 
-    def _tell_all(self, batch: Sequence[_Waiting], error: CordonError) -> None:
+    def _tell_all(self, batch: Sequence[Waiting], error: CordonError) -> None:
         for one in batch:
             self._tell(one, error)
 
-    async def _commit(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
+    async def _commit(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """One batch from judgement to receipts. Returns what must be judged again because the registry changed in between."""
         async with self._index.turn() as turn:
             return await self._commit_in(turn, waiting)
 
-    async def _commit_in(self, turn: Turn, waiting: Sequence[_Waiting]) -> list[_Waiting]:
-        verdicts: list[tuple[_Waiting, Result | Known]] = []
-        rest: list[_Waiting] = []
-        async with self._database.transaction() as tx:
+    async def _commit_in(self, turn: Turn, waiting: Sequence[Waiting]) -> list[Waiting]:
+        verdicts: list[tuple[Waiting, Result | Known]] = []
+        rest: list[Waiting] = []
+        async with self._database.transaction(is_small=_is_small(waiting)) as tx:
             await self._take_lease(tx)
             await self._catch_up(tx)
             now_ms = self._clock()
@@ -371,7 +340,7 @@ class Gate:
             self._faces = moved.faces or self._faces
         self._index.positions[self.origin] = self._log.size
 
-    def _refresh(self, waiting: Sequence[_Waiting]) -> None:
+    def _refresh(self, waiting: Sequence[Waiting]) -> None:
         """Prepare what could not be prepared before, or was before the registry changed.
 
         A refusal is kept until its turn: the member statement that brings the key may stand in front of it in this very batch.
@@ -380,7 +349,7 @@ class Gate:
         for one, found in zip(stale, self._judge.prepare_all([one.wire for one in stale]), strict=True):
             one.prepared, one.fault = (found, None) if isinstance(found, Prepared) else (None, found)
 
-    async def _verdict(self, tx: Transaction, one: _Waiting, batch: Batch, facts: Facts) -> Result | Known:
+    async def _verdict(self, tx: Transaction, one: Waiting, batch: Batch, facts: Facts) -> Result | Known:
         """Judge one statement and put it where it belongs: the batch, the shelf of held ones, or back."""
         assert one.prepared is not None
         try:
@@ -424,7 +393,7 @@ class Gate:
         facts.add(verdict.prepared, verdict.stub, known)
         return Known(known.sid, index, batch.accepted_ms, verdict.reason, is_new=True)
 
-    async def _tell_verdicts(self, verdicts: Sequence[tuple[_Waiting, Result | Known]], grown: Grown) -> None:
+    async def _tell_verdicts(self, verdicts: Sequence[tuple[Waiting, Result | Known]], grown: Grown) -> None:
         known = [(one, verdict) for one, verdict in verdicts if isinstance(verdict, Known)]
         wanted = [(verdict.index, verdict.accepted_ms, verdict.sid) for _, verdict in known]
         receipts = await self._log.receipts(wanted, grown.changed)
@@ -452,7 +421,7 @@ class Gate:
 
     def _releasing(self) -> str | None:
         """Who gives the lease back with this signature: us, once nothing waits here."""
-        return self._rules.worker if self._rules.shares_database and not self._queue else None
+        return self._rules.worker if self._rules.shares_database and not self._room else None
 
     async def _catch_up(self, tx: Transaction) -> None:
         """Take in what another worker, or an earlier run, has logged."""

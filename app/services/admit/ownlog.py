@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from app.domain.checkpoint import Checkpoint
+from app.domain.checkpoint import Checkpoint, path_texts, proof_text
 from app.domain.errors import DamagedEntry, FellBehind, InvalidProof, RolledBack
-from app.domain.merkle import inclusion_paths, leaf_hash, root_at
+from app.domain.merkle import leaf_hash, root_at
 from app.domain.tiles import TILE_WIDTH, Edge, Grown, TileKey, TileReader, edge_tiles, needed_for_root, needed_tiles
-from app.seal.notes import NoteKey, cosign, make_receipt, sign_note
+from app.seal.notes import NoteKey, cosign, sign_note
 from app.services.admit.outcome import receipt_extra
 from app.storage.anchor import Anchored, AnchorFile
 from app.storage.database import Database, Transaction
 from app.storage.log import Head, LogEntry
 
-FEW = 16
+FEW = 64
 """Entries that are read back on the loop's own thread: fewer than a hop to another thread would cost."""
 CHECKED_AT_START = 1_024
 """How many of the newest entries are re-hashed before the first signature; the background re-hash does the rest."""
@@ -200,11 +200,9 @@ class OwnLog:
         if missing:
             async with self._database.reading() as tx:
                 tiles |= await tx.log.read_tiles(self.origin, sorted(missing))
-        paths = inclusion_paths((index for index, _, _ in wanted), self.size, TileReader(lambda level, index: tiles[level, index]))
-        return [
-            make_receipt(index, path, checkpoint_note=self.note, extra=receipt_extra(ms, sid))
-            for (index, ms, sid), path in zip(wanted, paths, strict=True)
-        ]
+        reader = TileReader(lambda level, index: tiles[level, index])
+        paths = path_texts([index for index, _, _ in wanted], self.size, reader)
+        return [proof_text(index, paths[index], self.note, receipt_extra(ms, sid)) for index, ms, sid in wanted]
 
 
 def _all_at_edge(wanted: Sequence[tuple[int, int, str]], tiles: Mapping[TileKey, bytes], size: int) -> bool:
