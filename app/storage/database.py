@@ -199,6 +199,18 @@ class Database:
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise _ours(error) from error
 
+    async def in_loop(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        """A short write that on SQLite needs no thread and waits for no disk: durable with the next transaction of another sort.
+
+        For what the caller has elsewhere until then.
+        """
+        if not isinstance(self._store, SqliteStore):
+            return await self.run(work)
+        try:
+            return await self._store.in_loop(lambda session: work(Transaction(session)))
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+
     async def schema_version(self) -> str | None:
         """The revision that the database says it has; None for an empty one."""
         async with self.reading() as tx:

@@ -13,16 +13,15 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EIO
 from hashlib import sha256
 from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
 from app.domain.errors import Unavailable
+from app.storage.syncing import Syncer, make_syncer
 
 _MAGIC = b"CORDONJ1"
 _ID_BYTES = 16
@@ -76,7 +75,7 @@ def read_journal(path: Path) -> Contents | None:
 
 
 class Journal:
-    """One open file and the thread that waits for the disk. Belongs to one event loop; `append` and `clear` never at the same time."""
+    """One open file. Belongs to one event loop; `append` and `clear` never at the same time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,8 +83,7 @@ class Journal:
         self._handle = -1
         self._link = b""
         self._end = 0
-        self._work: SimpleQueue[tuple[bytes, int, Callable[[OSError | None], None]] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._syncer: Syncer | None = None
 
     @property
     def size(self) -> int:
@@ -125,49 +123,38 @@ class Journal:
         link = sha256(self._link + payload).digest()
         data = b"".join((len(payload).to_bytes(_LENGTH_BYTES, "big"), payload, link))
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[OSError | None] = loop.create_future()
-
-        def tell(error: OSError | None) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, written, error)
-
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="cordon-journal", daemon=True)
-            self._thread.start()
-        self._work.put((data, self._end, tell))
-        error = await asyncio.shield(written)
-        if error is not None:
-            raise Unavailable(f"the access log cannot be written: {error.strerror}") from error
+        if self._syncer is None:
+            self._syncer = make_syncer(loop)
+        synced: asyncio.Future[int] = loop.create_future()
+        code = 0
+        try:
+            _write(self._handle, data, self._end)
+            self._syncer.begin(self._handle, synced.set_result)
+            code = await asyncio.shield(synced)
+        except OSError as error:
+            code = error.errno or EIO
+        if code:
+            with suppress(OSError):  # half of it may stand there, and the next may be shorter
+                os.ftruncate(self._handle, self._end)
+            raise Unavailable(f"the access log cannot be written: {os.strerror(code)}")
         self._link, self._end = link, self._end + len(data)
         return self._end
 
     def close(self) -> None:
-        """Stop the thread, close the file; the room that was taken ahead is given back. Blocking."""
-        if self._thread is not None:
-            self._work.put(None)
-            self._thread.join()
-            self._thread = None
+        """Close the file; the room that was taken ahead is given back. Blocking."""
+        if self._syncer is not None:
+            self._syncer.close()
+            self._syncer = None
         if self._handle >= 0:
             os.ftruncate(self._handle, self._end)
             os.close(self._handle)
             self._handle = -1
 
     def _take_room(self) -> None:
-        # Nothing is synced here: the next group makes it durable together with itself, and before it the file holds nothing new.
+        # Zeros that stand there: to write over them changes no metadata, so no group waits for the file system's own journal and for
+        # what others have in it. Nothing is synced here; the next group becomes durable together with them.
         with suppress(OSError):  # a full disk shows at the next group
-            os.posix_fallocate(self._handle, 0, self._end + _ROOM)
-
-    def _run(self) -> None:
-        while (job := self._work.get()) is not None:
-            data, at, tell = job
-            try:
-                _write(self._handle, data, at)
-            except OSError as error:
-                with suppress(OSError):  # half of it may stand there, and the next may be shorter
-                    os.ftruncate(self._handle, at)
-                tell(error)
-            else:
-                tell(None)
+            _write(self._handle, bytes(_ROOM), self._end)
 
 
 def _locked(path: Path) -> int:
@@ -190,12 +177,6 @@ def _write(handle: int, data: bytes, at: int) -> None:
     while view:
         done = os.pwrite(handle, view, at)
         view, at = view[done:], at + done
-    os.fdatasync(handle)
-
-
-def _settle(written: asyncio.Future[OSError | None], error: OSError | None) -> None:
-    if not written.done():
-        written.set_result(error)
 
 
 def _sync_folder(folder: Path) -> None:

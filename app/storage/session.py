@@ -100,6 +100,12 @@ class SqliteSession:
         result: T = await self._connection._execute(_transact, self._connection._conn, work)  # type: ignore[no-untyped-call]  # noqa: SLF001
         return result
 
+    async def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """The same in the calling thread, not synced and without a checkpoint. `work` may await nothing but its session."""
+        connection = await self._connection._execute(lambda: self._connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        # Its thread has nothing to do now, whatever was cancelled before, and gets nothing until the owner's lock is given back.
+        return _transact_unsynced(connection, work)
+
 
 class QuickSession:
     """Over one sqlite3 connection in the calling thread, for reading a few rows by key; each query sees the newest commit."""
@@ -163,6 +169,17 @@ def _transact(connection: sqlite3.Connection, work: Callable[[Session], Coroutin
         connection.rollback()
         raise
     return result
+
+
+def _transact_unsynced(connection: sqlite3.Connection, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    try:
+        return _transact(connection, work)
+    finally:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
 
 
 def _drive(coroutine: Coroutine[Any, Any, T]) -> T:

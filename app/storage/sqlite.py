@@ -77,6 +77,13 @@ class SqliteStore:
         async with self._alone() as session:
             return await session.at_once(work)
 
+    async def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """A short write transaction in the caller's thread, without waiting for the disk: durable with the next
+        transaction of another sort, until then elsewhere.
+        """
+        async with self._alone() as session:
+            return await session.in_loop(work)
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
         """A read transaction: one snapshot from its first query on."""

@@ -107,10 +107,10 @@ class Stubborn(Database):
 
     refuses = True
 
-    async def at_once(self, work):  # type: ignore[no-untyped-def]
+    async def in_loop(self, work):
         if self.refuses:
             raise Busy("other writes are still under way: try again")
-        return await super().at_once(work)
+        return await super().in_loop(work)
 
 
 async def test_a_lookup_does_not_wait_for_others_transactions(database: Database, database_url: str) -> None:
