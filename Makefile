@@ -61,11 +61,11 @@ imports: $(STAMPS)/dev  ## the floors: imports run one way
 openapi: $(STAMPS)/runtime  ## write openapi/openapi.json from the code
 	@$(PY) -m app.api.openapi openapi/openapi.json
 
-bench: $(STAMPS)/dev  ## measure, each figure beside a ceiling of the same run
+bench: $(STAMPS)/bench  ## measure, each figure beside a ceiling of the same run
 	@$(PY) -m benchmarks
 
 lock: $(STAMPS)/lock  ## pin requirements/*.in anew, with hashes and without addresses (needs a package index)
-	@for set in runtime dev; do \
+	@for set in runtime dev bench; do \
 	  echo "pinning requirements/$$set.txt"; \
 	  $(VENV)/lock/bin/python -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-trusted-host \
 	    --no-emit-find-links --strip-extras --output-file=requirements/$$set.txt requirements/$$set.in || exit 1; \
@@ -125,6 +125,11 @@ $(STAMPS)/runtime: requirements/runtime.txt | $(STAMPS)/venv
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/runtime
 	@echo "installing what the tests need (once)"
 	@$(PIP) install --no-input --progress-bar off --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/bench: requirements/bench.txt $(STAMPS)/dev
+	@echo "installing what the comparisons need (once)"
+	@$(PIP) install --no-input --progress-bar off --require-hashes -r requirements/bench.txt
 	@touch $@
 
 # The pinning tool lives in an environment of its own: neither the node nor the tests need it.

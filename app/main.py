@@ -345,7 +345,7 @@ def settle_memory() -> None:
     """What was loaded stays: keep the collector from walking it again and again (performance §7.4)."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 20, 100)
 
 
 class _SideServer(uvicorn.Server):

@@ -1,5 +1,5 @@
 """Over HTTP on 127.0.0.1: single submissions with their receipts, and single lookups beside a bare ASGI answer on the same server and
-beside the service that one would write first (`naive_lookup`).
+beside the service that one would write first (`naive_lookup`) and one for speed (`redis_app`). The goals stand below, with what was reached.
 
 Server and load generator are processes of their own. On a shared machine the server's CPU time per request is the stable figure;
 requests a second depend on the generator too, which shares the cores.
@@ -17,22 +17,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.services.enroll import new_api_key
 from app.storage.clients import Client
 from app.storage.database import Database
+from benchmarks import pauses as pausing
+from benchmarks import redis_app
 from benchmarks.gate import bare_cost
+from benchmarks.goals import judge, ratio
 from benchmarks.material import Bench, address, found_bench, listing, open_node, submit_all
 from benchmarks.naive_lookup import DATABASE, fill
+from benchmarks.pauses import LONG_MS, Pauses
+from benchmarks.pauses import read as read_pauses
 
 ROUNDS = 5
 SECONDS = 2.0
 CONNECTIONS = 16
 LISTED = 20_000
+BARE, NAIVE, REDIS = "bare ASGI answer", "naive FastAPI, ORM, SQLite; 10 % listed", "Redis behind FastAPI; 10 % listed"
+MIXED = "lookup, 10 % listed with details and audit"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -48,15 +55,25 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server process and its port."""
+    """A server process and its port; `beside`: a process that works for it, whose CPU counts too."""
 
     process: subprocess.Popen[bytes]
     port: int
+    beside: subprocess.Popen[bytes] | None = None
+
+    def memory_mb(self) -> float:
+        """What it holds of memory now, in MB, without what is shared with others."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return sum(int(row.split()[1]) for row in text.splitlines() if row.startswith(("Private_Clean", "Private_Dirty"))) / 1024
 
     def cpu_s(self) -> float:
         """CPU seconds it has used so far, all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for process in (self.process, self.beside):
+            if process is not None:
+                fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -158,36 +175,64 @@ def row(name: str, seen: Sequence[Seen], anchor: Sequence[Seen] | None = None, n
 
 
 def lookups(bench: Bench, key: str) -> None:
-    """Single lookups in turn with the bare answer."""
+    """Single lookups in turn with the bare answer, the naive service, and Redis behind FastAPI."""
+    count = int(os.environ.setdefault("BENCH_LISTED", "1000000"))
     misses = [request("GET", f"/v1/screen/{address(10_000_000 + n)}", key=key) for n in range(900)]
     hits = [request("GET", f"/v1/screen/{address(n)}", key=key) for n in range(100)]
     mixed = [hits[n // 10] if n % 10 == 0 else misses[n * 9 // 10] for n in range(1000)]
-    print(f"\nSingle lookups, {LISTED:,} listed, {CONNECTIONS} connections, medians of {ROUNDS} rounds in turn")
-    print(f"{'':<44} {'':>10} {'':>8} {'':>8} {'':>8} {'of the bare answer:':>25} {'of naive:':>9}")
-    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU':>9} {'rate':>7} {'p99':>8} {'CPU':>9}")
-    quiet = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error"}
-    file = bench.settings.data_dir / "naive.sqlite3"
+    print(f"\nSingle lookups, {LISTED:,} listings among {count:,} ids, {CONNECTIONS} connections, medians of {ROUNDS} rounds in turn")
+    file, pauses = bench.settings.data_dir / "naive.sqlite3", bench.settings.data_dir / "pauses.json"
+    quiet = {"CORDON_DATA_DIR": str(bench.settings.data_dir), "CORDON_LOG_LEVEL": "error", pausing.FILE: str(pauses)}
     fill(file, key, map(address, range(LISTED)))
-    with (
-        serve("benchmarks.bare:app") as bare,
-        serve("benchmarks.naive_lookup:app", environment={DATABASE: str(file)}) as naive,
-        serve("app.main:create_app", factory=True, environment=quiet) as node,
-    ):
+    with ExitStack() as servers:
+        bare = servers.enter_context(serve("benchmarks.bare:app"))
+        naive = servers.enter_context(serve("benchmarks.naive_lookup:app", environment={DATABASE: str(file)}))
+        node = servers.enter_context(serve("benchmarks.lists:node_app", factory=True, environment=quiet))
         kinds = {
-            "bare ASGI answer": (bare, [request("GET", "/")]),
-            "naive FastAPI, ORM, SQLite; 10 % listed": (naive, mixed),
+            BARE: (bare, [request("GET", "/")]),
+            NAIVE: (naive, mixed),
             "lookup, not listed": (node, misses),
-            "lookup, 10 % listed with details and audit": (node, mixed),
+            MIXED: (node, mixed),
         }
+        if redis_app.missing():
+            redis_app.warn()
+        else:
+            beside, process = servers.enter_context(redis_app.serving(key, map(address, range(LISTED))))
+            front = servers.enter_context(serve("benchmarks.redis_app:app", environment=beside))
+            kinds[REDIS] = (replace(front, beside=process), mixed)
         seen: dict[str, list[Seen]] = {name: [] for name in kinds}
+        memory_mb: list[float] = []
         for round_ in range(ROUNDS + 1):
             for name, (server, requests) in kinds.items():
                 one = load(server, requests, connections=CONNECTIONS, seconds=SECONDS)
                 if round_:
                     seen[name].append(one)
-        anchor, first = (seen[name] for name in [*kinds][:2])
-        for name, some in seen.items():
-            row(name, some, None if some is anchor else anchor, first if name.startswith("lookup") else None)
+            memory_mb.append(node.memory_mb())
+    print(f"{'':<44} {'':>10} {'':>8} {'':>8} {'':>8} {'of the bare answer:':>25} {'of naive:':>9}")
+    print(f"{'':<44} {'requests/s':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU':>9} {'rate':>7} {'p99':>8} {'CPU':>9}")
+    for name, some in seen.items():
+        row(name, some, None if name == BARE else seen[BARE], seen[NAIVE] if name in (MIXED, "lookup, not listed") else None)
+    _judge(seen, memory_mb, read_pauses(pauses))
+
+
+def _judge(seen: Mapping[str, Sequence[Seen]], memory_mb: Sequence[float], pauses: Pauses) -> None:
+    """The goals of single lookups, on the mixed load."""
+
+    def by(field: str, ours: str, theirs: str) -> float:
+        return ratio([getattr(one, field) for one in seen[ours]], [getattr(one, field) for one in seen[theirs]])
+
+    judge("of the bare answer's rate", by("rate", MIXED, BARE) * 100, 45, 60, unit=" %")
+    judge("of the bare answer's rate for the same CPU", by("cpu_us", BARE, MIXED) * 100, 45, 60, unit=" %")
+    judge("p99, of the bare answer's", by("p99_ms", MIXED, BARE), 2.5, 1.7, unit="x", is_most=True)
+    judge("as many as naive, for the same CPU", by("cpu_us", NAIVE, MIXED), 12, 18, unit="x")
+    if REDIS in seen:
+        judge("as many as Redis behind FastAPI, for the same CPU", by("cpu_us", REDIS, MIXED), 3.5, 5, unit="x")
+        judge("as many as Redis behind FastAPI, by rate (Redis has a core of its own)", by("rate", MIXED, REDIS), 3.5, 5, unit="x")
+    requests = sum(one.rate * SECONDS for name in ("lookup, not listed", MIXED) for one in seen[name])
+    judge(f"pauses of the collector over {LONG_MS:g} ms in {requests:,.0f} requests", pauses.long, 0, 0, is_most=True)
+    print(
+        f"  {pauses.count} collections, the longest {pauses.longest_ms:.2f} ms; memory of the node {', '.join(f'{mb:.0f}' for mb in memory_mb)} MB by round"
+    )
 
 
 def submissions(bench: Bench) -> None:

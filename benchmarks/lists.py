@@ -21,6 +21,7 @@ from app.domain.checksums import base58_encode
 from app.index import vector
 from app.index.listed import ListedIds
 from app.main import create_app
+from benchmarks.pauses import FILE, Recorder
 
 KEYS_AN_ID = 1.1
 """Fingerprints an id of this mix has: a Bitcoin key hash has two."""
@@ -70,7 +71,10 @@ def node_app() -> FastAPI:
         async with inner(one) as state:
             node = one.state.api.node
             await fill(node.listed, [id_ for page in node.index.ids() for id_ in page], int(os.environ["BENCH_LISTED"]))
+            pauses = Recorder() if FILE in os.environ else None
             yield state
+            if pauses is not None:
+                pauses.write()
 
     app.router.lifespan_context = lifespan
     return app
