@@ -10,7 +10,6 @@ await here.take(fr)
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,7 +83,6 @@ class Here:
         *,
         keyrings: Keyrings | None = None,
         index: ListingIndex | None = None,
-        pool: Executor | None = None,
     ) -> None:
         own = Keyring(town.origin, [read_document(data).document for data in read_root_documents(town.data_dir)])
         self.database = database
@@ -97,7 +95,6 @@ class Here:
             keyrings=self.keyrings,
             index=self.index,
             clock=town.clock,
-            verify_pool=pool,
             on_move=lambda origin, size: self.moves.append((origin, size)),
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,15 +96,25 @@ async def test_what_was_judged_too_early_is_judged_again(here: Here, fr: PeerLog
     await check_index(here.database, here.index)
 
 
-async def test_entries_are_opened_in_threads_too(database: Database, town: Town, fr: PeerLog) -> None:
-    """The same page, the same result, whoever verifies."""
-    fr.log(*(bka(fr).listing(wallet(n)) for n in range(150)))
-    with ThreadPoolExecutor(2) as pool:
-        node = Here(database, town, pool=pool)
-        await node.follow(fr)
-        assert (await node.take(fr)).logged == len(fr.entries)
-    assert all(node.listed(wallet_id(n)) for n in range(150))
-    await check_index(database, node.index)
+async def test_a_page_is_judged_while_the_one_before_is_written(here: Here, fr: PeerLog) -> None:
+    """What a page says of keys counts for the next one, also if that was judged before it was written."""
+    fr.log(fr.town.member("fr.new"))
+    first = fr.log(fr.town.signer("fr.new#1").listing(wallet(1)))
+    leaf, root = leaf_hash(fr.entries[first]), Edge().append(map(leaf_hash, fr.entries)).root
+    judged = await here.gate.judge(fr.origin, fr.offered(first, first + 1), [leaf], from_relay=False)
+    await here.take(fr, first)
+    assert here.listed(wallet_id(1)) == []
+    await here.gate.admit(
+        fr.origin,
+        fr.offered(first, first + 1),
+        leaves=[leaf],
+        after=Head(fr.origin, first + 1, root, 0),
+        relay_from=None,
+        judged=judged,
+    )
+    assert here.listed(wallet_id(1)) == [(fr.origin, first)]
+    assert await here.poison(fr) == {}
+    await check_fold(here.database, here.keyrings)
 
 
 async def test_a_page_that_comes_again_changes_nothing(here: Here, fr: PeerLog) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -96,7 +95,7 @@ class _Kept:
 
 
 class ForeignGate:
-    """The gate of all mirrors of one node; `load` before the first page. `verify_pool`: threads that open entries."""
+    """The gate of all mirrors of one node; `load` before the first page."""
 
     def __init__(
         self,
@@ -105,7 +104,6 @@ class ForeignGate:
         keyrings: Keyrings,
         index: ListingIndex,
         clock: Callable[[], int],
-        verify_pool: Executor | None = None,
         on_move: Callable[[str, int], None] | None = None,
     ) -> None:
         """`on_move(origin, size)` is told after each commit that moved something."""
@@ -113,7 +111,6 @@ class ForeignGate:
         self._keyrings = keyrings
         self._index = index
         self._clock = clock
-        self._pool = verify_pool
         self._on_move = on_move
         self._lock = asyncio.Lock()
         self._registry_at: dict[str, int] = {}
@@ -159,18 +156,27 @@ class ForeignGate:
     # --- pages ---------------------------------------------------------------------------------------------------------
 
     async def admit(
-        self, origin: str, page: Sequence[Offered], *, leaves: Sequence[bytes], after: Head, relay_from: str | None
+        self,
+        origin: str,
+        page: Sequence[Offered],
+        *,
+        leaves: Sequence[bytes],
+        after: Head,
+        relay_from: str | None,
+        judged: Judged | None = None,
     ) -> Admission:
         """Take in the entries from the cursor on, without a hole, and move the cursor to `after` (size, root at that size).
 
-        `leaves`: their hashes in the tree that we recomputed; `relay_from`: the node that gave them, None for the origin itself.
+        `leaves`: their hashes in the tree that we recomputed; `relay_from`: the node that gave them, None for the origin itself;
+        `judged`: what `judge` made of this very page, perhaps while the one before was written.
         Betrayed if bytes do not hash to their leaf (ask another source); LostRace if the cursor stands elsewhere; NotFound for
         a log that is not followed.
         """
         first = after.size - len(page)
         if [one.index for one in page] != list(range(first, after.size)) or len(leaves) != len(page):
             raise ValueError("a page goes from the cursor to its end without holes, with a leaf for each entry")
-        judged = await self._judge(origin, page, leaves, from_relay=relay_from is not None)
+        if judged is None:
+            judged = await self.judge(origin, page, leaves, from_relay=relay_from is not None)
 
         async def work(tx: Transaction) -> _Kept | Admission:
             mirror, head = await self._mirror(tx, origin)
@@ -250,17 +256,13 @@ class ForeignGate:
 
     # --- pieces --------------------------------------------------------------------------------------------------------
 
-    async def _judge(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> Judged:
+    async def judge(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> Judged:
         """Open a page and judge it as things stand, before the transaction: the home gate waits for every moment of that."""
         async with self._database.reading() as tx:
             mirror, _ = await self._mirror(tx, origin)
         keyring = self._keyrings.get(origin)
         assert keyring is not None
         judged = Judged([], Page(mirror, keyring, from_relay, self._clock()), keyring, keyring.version)
-        if self._pool is not None:
-            judged.opened.extend(await self._open(origin, page, leaves, from_relay=from_relay))
-            await take_all(judged.page, judged.opened, page, leaves)
-            return judged
         for at in range(0, len(page), CHUNK):
             some, over = page[at : at + CHUNK], leaves[at : at + CHUNK]
             opened = open_chunk(some, over, judged.page.keyring.public_key, from_relay)
@@ -270,18 +272,13 @@ class ForeignGate:
         return judged
 
     async def _open(self, origin: str, page: Sequence[Offered], leaves: Sequence[bytes], *, from_relay: bool) -> list[Opened | None]:
-        """Hash, read and verify, in threads where there are some; None for what is withheld."""
+        """Hash, read and verify; None for what is withheld."""
         keyring = self._keyrings.get(origin)
         if keyring is None:
             raise NotFound(f"{origin} is not followed here: add its node as a peer")
-        chunks = [(page[at : at + CHUNK], leaves[at : at + CHUNK]) for at in range(0, len(page), CHUNK)]
-        if self._pool is not None:
-            loop = asyncio.get_running_loop()
-            work = [loop.run_in_executor(self._pool, open_chunk, *chunk, keyring.public_key, from_relay) for chunk in chunks]
-            return [one for chunk in await asyncio.gather(*work) for one in chunk]
         found: list[Opened | None] = []
-        for chunk in chunks:
-            found += open_chunk(*chunk, keyring.public_key, from_relay)
+        for at in range(0, len(page), CHUNK):
+            found += open_chunk(page[at : at + CHUNK], leaves[at : at + CHUNK], keyring.public_key, from_relay)
             await asyncio.sleep(0)
         return found
 

@@ -13,7 +13,7 @@ from app.services.admit.foreign_judge import FindKey, Offered, Opened, open_entr
 from app.services.admit.foreign_page import Page
 
 CHUNK = 64
-"""Entries that are opened before the loop may do something else, and the piece of work for one thread."""
+"""Entries that are opened before the loop may do something else."""
 
 
 @dataclass(frozen=True, slots=True)

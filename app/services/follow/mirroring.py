@@ -17,6 +17,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from app.domain.checkpoint import Checkpoint
 from app.domain.errors import Betrayed, InvalidProof, TooLarge, Unavailable
@@ -24,7 +25,7 @@ from app.domain.fork import ForkEvidence, make_evidence
 from app.domain.merkle import leaf_hash, root_at
 from app.domain.note import parse_note
 from app.domain.statement import ohash_of
-from app.domain.tiles import Edge, TileKey, TileReader, needed_for_consistency
+from app.domain.tiles import Edge, Grown, TileKey, TileReader, needed_for_consistency
 from app.index.heads import HeadBoard
 from app.index.sources import Source, SourceBoard
 from app.sdk.mirror import Diverged, MirrorTree, leaves_from_entries
@@ -33,6 +34,7 @@ from app.sdk.via import Via, tiles_at
 from app.seal.keyrings import Keyrings
 from app.seal.notes import NoteKey, Verifier, add_lines, cosign, read_checkpoint, read_freshness, read_vkeys
 from app.services.admit.foreign import ForeignGate, Offered
+from app.services.admit.foreign_ahead import Judged
 from app.services.follow.tree import Tree, leaves_between, load_tree, root_of
 from app.storage.database import Database, Transaction
 from app.storage.faults import LostRace
@@ -51,6 +53,16 @@ QUICK = 1_024
 
 Contradiction = Callable[[str, ForkEvidence, Via], Awaitable[None]]
 """What is told of a fork: origin, evidence, and who showed the other branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page before it is written. `grown`: the tree of what was taken in, with it."""
+
+    offered: list[Offered]
+    leaves: list[bytes]
+    grown: Grown
+    judged: Judged
 
 
 class Mirroring:
@@ -226,26 +238,33 @@ class Mirroring:
     # --- taking the entries in -----------------------------------------------------------------------------------------
 
     async def _take_entries(self, tree: Tree, lines: Sequence[OfferedLine], via: Via) -> None:
-        """Pages from the cursor to the tree's end; the next is fetched while one is taken in."""
+        """Pages from the cursor to the tree's end: one is written while the next is judged and the one after that is fetched."""
         ahead: asyncio.Task[list[OfferedLine]] | None = None
-        endless = 0
+        writing: asyncio.Task[None] | None = None
+        edge, endless = tree.done, 0
         try:
-            while tree.taken < tree.size:
+            while edge.frontier.size < tree.size:
+                first = edge.frontier.size
                 if not lines:
-                    lines = await (ahead or self._fetch(tree, tree.taken, via))
+                    lines = await (ahead or self._fetch(tree, first, via))
                 ahead = None
                 endless += lines[0].withheld == ENDLESS
                 if endless > MOST_ENDLESS:
                     raise TooLarge(f"{via.node} gives no end to one entry of {tree.origin} after the other")
-                after = tree.taken + len(lines)
-                if after < tree.size:
-                    ahead = asyncio.create_task(self._fetch(tree, after, via))
-                await self._admit(tree, lines, via)
-                lines = ()
+                if first + len(lines) < tree.size:
+                    ahead = asyncio.create_task(self._fetch(tree, first + len(lines), via))
+                page = await self._judge(tree.origin, edge, lines, via)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._admit(tree, page, via))
+                edge, lines = page.grown.edge, ()
+            if writing is not None:
+                await writing
         finally:
             if ahead is not None:
                 ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+            # What is wrong with a page is no fault of the one before: that is written to its end.
+            await asyncio.gather(*filter(None, (ahead, writing)), return_exceptions=True)
 
     async def _fetch(self, tree: Tree, first: int, via: Via) -> list[OfferedLine]:
         """The next lines. A page that is more than is read of any answer is asked for in ever smaller pieces; a line that alone is,
@@ -269,23 +288,30 @@ class Mirroring:
                 raise Unavailable(f"{via.node} gives no entries of {tree.origin} from {first} on: another source may")
             return lines
 
-    async def _admit(self, tree: Tree, lines: Sequence[OfferedLine], via: Via) -> None:
-        first = tree.taken
-        leaves = await leaves_between(self._database, tree.origin, first, first + len(lines))
+    async def _judge(self, origin: str, edge: Edge, lines: Sequence[OfferedLine], via: Via) -> _Page:
+        """What the next page is, after `edge`: hashes compared, everything judged, nothing written."""
+        first = edge.frontier.size
+        leaves = await leaves_between(self._database, origin, first, first + len(lines))
         for line, leaf in zip(lines, leaves, strict=True):
             if line.entry is not None and leaf_hash(line.entry) != leaf:
                 self.rejected[via.node, "leaf"] += 1
-                raise Betrayed(f"{via.node} serves entry {line.index} of {tree.origin} with other bytes than the log signed")
-        grown = tree.done.append(leaves)
+                raise Betrayed(f"{via.node} serves entry {line.index} of {origin} with other bytes than the log signed")
+        offered = [Offered(line.index, line.entry, line.disclosures, line.erased, line.withheld == ENDLESS) for line in lines]
+        judged = await self._gate.judge(origin, offered, leaves, from_relay=not via.is_origin)
+        return _Page(offered, leaves, edge.append(leaves), judged)
+
+    async def _admit(self, tree: Tree, page: _Page, via: Via) -> None:
+        grown = page.grown
         admission = await self._gate.admit(
             tree.origin,
-            [Offered(line.index, line.entry, line.disclosures, line.erased, line.withheld == ENDLESS) for line in lines],
-            leaves=leaves,
+            page.offered,
+            leaves=page.leaves,
             after=Head(tree.origin, grown.size, grown.root, 0),
             relay_from=None if via.is_origin else via.node,
+            judged=page.judged,
         )
         tree.done = grown.edge
-        self.advanced[via.node] += len(lines)
+        self.advanced[via.node] += len(page.offered)
         if admission.erased:
             await self._on_erased(tree.origin, admission.erased)
 
