@@ -174,15 +174,15 @@ class Database:
             self._quick = Transaction(self._store.quick())
         return self._quick
 
-    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Do `work` in a write transaction, again from its start if another was first or the connection broke.
+    async def run(self, work: Callable[[Transaction], Awaitable[T]], *, is_small: bool = False) -> T:
+        """Do `work` in a write transaction (`is_small` as there), again from its start if another was first or the connection broke.
 
         `work` may run several times, and after a broken COMMIT even though its first run was kept: it must read what it
         decides on inside, and write by keys that a second run finds again. Gives up with the last error.
         """
         for attempt in range(_ATTEMPTS):
             try:
-                async with self.transaction() as tx:
+                async with self.transaction(is_small=is_small) as tx:
                     return await work(tx)
             except CordonError as error:
                 if not is_worth_a_retry(error) or attempt == _ATTEMPTS - 1:

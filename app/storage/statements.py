@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import bindparam, func, null, select, tuple_, update
+from sqlalchemy import bindparam, func, literal_column, null, select, tuple_, update
 
 from app.domain.claims import CONTROL_KINDS, FOREIGN_EDGE_KINDS
 from app.domain.folding import Event, Key, ShownState
@@ -88,7 +88,9 @@ _JTI = Query(
     .order_by(_S.idx.desc())
 )
 _COUNT = Query(
-    select(_S.origin, func.count()).where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since")).group_by(_S.origin)
+    select(_S.origin, literal_column("accepted_ms / 1000").label("second"), func.count())
+    .where(_S.issuer == bindparam("issuer"), _S.accepted_ms >= bindparam("since"))
+    .group_by(_S.origin, literal_column("second"))
 )
 _PARTS = Query(select(part).where(_P.origin == bindparam("origin"), one_of(_P.idx, "indices")).order_by(_P.idx, _P.number))
 _TEXTS = select(_P.idx, _P.part, _P.disclosures).where(_P.origin == bindparam("origin")).order_by(_P.idx, _P.number)
@@ -281,10 +283,10 @@ class StatementShelf:
         rows = await self._session.rows(_JTI, issuer=issuer, jtis=jtis) if jtis else []
         return {jti: sid for where, jti, sid in rows if where == origin}
 
-    async def count_since(self, origin: str, issuer: str, since_ms: int) -> int:
-        """How many statements of an issuer a log has accepted since a moment (for its quota)."""
-        counts: dict[str, int] = dict(await self._session.rows(_COUNT, issuer=issuer, since=since_ms))
-        return counts.get(origin, 0)
+    async def counts_since(self, origin: str, issuer: str, since_ms: int) -> dict[int, int]:
+        """How many statements of an issuer a log has accepted since a moment, by second (for its quota)."""
+        rows = await self._session.rows(_COUNT, issuer=issuer, since=since_ms)
+        return {second: count for where, second, count in rows if where == origin}
 
     async def _read_events(self, query: Query, **values: object) -> list[Event]:
         return [unpack_event(row[:6], row[6]) for row in await self._session.rows(query, **values)]

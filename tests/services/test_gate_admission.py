@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import Unavailable
 from app.seal.jws import SigningKey
 from app.services.admit import Admitted, Status
+from app.services.admit.spent import Spent
 from app.services.node import Node
 from tests.factories import CONTEXT, Clock, Signer, Town, accept, agency_reader, refuse, sid_in, submit, wallet, words
 
@@ -239,3 +240,28 @@ async def test_a_stopped_gate_answers(town: Town, database_url: str) -> None:
         await accept(node, *town.settled())
     (result,) = await asyncio.wait_for(node.gate.submit([town.signer("de.bka#1").listing(wallet(1))]), 5)
     assert words([result]) == ["unavailable"]
+
+
+async def test_the_quota_is_remembered_and_read_alike(town: Town, database_url: str, clock: Clock) -> None:
+    """Kept up batch by batch, or read from the log by a node that was started since, to the second; what another worker logged counts."""
+    async with town.open(database_url) as node:
+        await accept(node, *town.settled(), town.member("de.small", quota=5))
+        small = town.signer("de.small#1")
+        for first in (0, 2):
+            await accept(node, *(small.listing(wallet(n)) for n in (first, first + 1)))
+            clock.advance(s=600)
+        other = Spent(town.origin)
+        async with node.database.reading() as tx:
+            size = node.own_log.size
+            counts = [await spent.of(tx, "de.small", now_ms=clock(), size=size) for spent in (node.gate._spent, other)]
+        assert counts == [4, 4]
+        assert words(await submit(node, small.listing(wallet(4)), small.listing(wallet(5)))) == ["accepted", "quota"]
+    async with town.open(database_url) as node:
+        assert words(await submit(node, small.listing(wallet(6)))) == ["quota"]
+        clock.advance(s=2_400)
+        assert words(await submit(node, small.listing(wallet(6)))) == ["quota"], "exactly an hour old still counts"
+        clock.advance(s=1)
+        wires = [small.listing(wallet(n)) for n in (6, 7, 8)]
+        assert words(await submit(node, *wires)) == ["accepted", "accepted", "quota"]
+        node.gate._spent._counts.clear()
+        assert words(await submit(node, small.listing(wallet(9)))) == ["quota"]

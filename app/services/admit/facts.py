@@ -12,12 +12,11 @@ from app.domain.items import CheckedItems
 from app.domain.statement import STATE_EDGE_KINDS, Kind, Stub, Target, read_stub
 from app.services.admit.outcome import HeldReason
 from app.services.admit.prepared import Prepared
+from app.services.admit.spent import HOUR_MS, Spent
 from app.storage.database import Transaction
 from app.storage.held import Held
 from app.storage.records import Stored
 from app.storage.subjects import ItemRow
-
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ def held_target(held: Held, origin: str) -> Target:
     return Target(origin, None, held.sid, held.issuer, held.kid, held.kind, held.label)
 
 
-async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], *, now_ms: int) -> Facts:
-    """Everything `Judge.judge` may ask about these statements."""
+async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], spent: Spent, *, now_ms: int, size: int) -> Facts:
+    """Everything `Judge.judge` may ask about these statements. `size`: of the log, at which the batch begins."""
     stubs = [one.stub for one in batch if one.stub is not None]
     sids = {one.sid for one in batch}
     held = await tx.held.find(sids | _targets(stubs))
@@ -85,7 +84,7 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
         targets={sid: _target(one) for sid, one in stored.items()},
         listed_at={sid: one.accepted_ms // 1000 for sid, one in stored.items()},
         jtis=await _jtis(tx, origin, stubs),
-        counts={issuer: await _count(tx, origin, issuer, now_ms - HOUR_MS) for issuer in {stub.issuer for stub in stubs}},
+        counts={issuer: await _count(tx, spent, issuer, now_ms, size) for issuer in {stub.issuer for stub in stubs}},
         open_freezes={issuer: set(await tx.subjects.open_freezes(issuer, now_ms // 1000)) for issuer in freezes},
     )
     for sid, one in held.items():
@@ -93,9 +92,9 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
     return facts
 
 
-async def _count(tx: Transaction, origin: str, issuer: str, since_ms: int) -> int:
+async def _count(tx: Transaction, spent: Spent, issuer: str, now_ms: int, size: int) -> int:
     """What counts against a quota: also what was held, lest the shelf of held statements fill without end."""
-    return await tx.statements.count_since(origin, issuer, since_ms) + await tx.held.count_since(issuer, since_ms)
+    return await spent.of(tx, issuer, now_ms=now_ms, size=size) + await tx.held.count_since(issuer, now_ms - HOUR_MS)
 
 
 def freezes_of(items: CheckedItems, origin: str, index: int) -> Iterator[ItemRow]:

@@ -34,6 +34,7 @@ from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
 from app.services.admit.projection import Batch, project
 from app.services.admit.refold import FORGET_DUE
+from app.services.admit.spent import Spent
 from app.services.admit.waiting import Result, Waiting, WaitingRoom
 from app.storage.database import Database, Transaction
 from app.storage.faults import is_worth_a_retry
@@ -98,6 +99,7 @@ class Gate:
         self._frozen: CordonError | None = None
         self._loop: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._spent = Spent(own_log.origin)
         self._registry_size = 0
         self._faces: Mapping[str, Face] = {}
         self.outcomes: Counter[str] = Counter()
@@ -276,7 +278,8 @@ class Gate:
             behind, renamed = await self._behind(tx), list[Moved]()
             batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
             self._refresh(waiting)
-            facts = await gather_facts(tx, self.origin, [w.prepared for w in waiting if w.prepared], now_ms=now_ms)
+            prepared = [w.prepared for w in waiting if w.prepared]
+            facts = await gather_facts(tx, self.origin, prepared, self._spent, now_ms=now_ms, size=batch.first)
             for number, one in enumerate(waiting):
                 verdicts.append((one, one.fault or await self._verdict(tx, one, batch, facts)))
                 if batch.logged and batch.logged[-1].stub.kind in _ENDS_BATCH:
@@ -297,6 +300,7 @@ class Gate:
             for logged in batch.logged:
                 self._keyring.apply(logged.event.index, logged.stub)
             self._registry_size = self._log.size
+            self._spent.add([logged.stub.issuer for logged in batch.logged], accepted_ms=batch.accepted_ms, size=self._log.size)
         self._move_index(*behind, moved, *renamed)
         # Left before anything is written again: the gate of peers may stand in its transaction, the database's one writer, and wait for it.
         turn.leave()
