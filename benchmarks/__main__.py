@@ -1,11 +1,11 @@
-"""`python -m benchmarks [bulk|gate|http|index|storage|views|watch]…`: all of them without a name."""
+"""`python -m benchmarks [bulk|gate|http|index|storage|submit|views|watch]…`: all of them without a name."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("bulk", "federation", "gate", "http", "index", "storage", "views", "watch")
+NAMES = ("bulk", "federation", "gate", "http", "index", "storage", "submit", "views", "watch")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from app.main import settle_memory
 from app.storage.sqlite import connect_directly
 from app.storage.upgrade import upgrade
 from app.storage.urls import read_url, sqlite_path
+from benchmarks.account import account
 from benchmarks.material import Bench, found_bench, listing, open_node, submit_all
 
 ROUNDS = 5
@@ -65,34 +67,55 @@ def row_cost(bench: Bench, target: Path, count: int) -> float:
     return taken
 
 
-def measure(make: Callable[[int], list[str]], bench: Bench, scratch: Path) -> tuple[list[float], list[float], list[float]]:
-    """CPU seconds of (bare, rows, gate) for the same statements, round by round."""
+@dataclass(slots=True)
+class Measured:
+    """CPU seconds round by round, for the same statements each."""
 
-    async def rounds() -> tuple[list[float], list[float], list[float]]:
+    bare: list[float] = field(default_factory=list)
+    rows: list[float] = field(default_factory=list)
+    gate: list[float] = field(default_factory=list)
+    node: list[float] = field(default_factory=list)
+
+
+def measure(make: Callable[[int], list[str]], bench: Bench, scratch: Path) -> Measured:
+    """Bare, the rows by the driver alone, the gate, and the gate beside all that a node does with what is new."""
+
+    async def rounds() -> Measured:
+        found = Measured()
         node = await open_node(bench)
         settle_memory()
-        bare, rows, gate = [], [], []
         try:
-            for number in range(ROUNDS + 1):
+            for number in range(2 * (ROUNDS + 1)):
+                if number == ROUNDS + 1:
+                    for loop in node.loops:  # views and watchers look at what is new at their own pace: without them, the gate is left
+                        loop.cancel()
                 wires = make(number)
                 gc.collect()
-                bare.append(bare_cost(bench, wires))
+                bare = bare_cost(bench, wires)
                 start = time.process_time()
                 await submit_all(node, wires)
-                gate.append(time.process_time() - start)
-                rows.append(row_cost(bench, scratch, len(wires)))
+                taken = time.process_time() - start
+                if number % (ROUNDS + 1) == 0:
+                    continue  # to warm up
+                (found.node if number <= ROUNDS else found.gate).append(taken)
+                if number > ROUNDS:
+                    found.bare.append(bare)
+                    found.rows.append(row_cost(bench, scratch, len(wires)))
         finally:
             await node.stop()
-        return bare[1:], rows[1:], gate[1:]
+        return found
 
     return asyncio.run(rounds())
 
 
 def run() -> None:
     """Print the two tables."""
-    print("\nBulk through the gate, one process, CPU seconds (all its threads); medians of", ROUNDS)
-    print("ratio = bare / gate; with rows = (bare + the same rows inserted by the driver alone) / gate")
-    print(f"{'statements of':>16} {'statements/s':>13} {'wallets/s':>11} {'bare/s':>9} {'ratio':>7} {'with rows':>10} {'µs a wallet':>12}")
+    print("\nBulk through the gate, one process, µs of CPU a wallet (all its threads); medians of", ROUNDS)
+    print("bare: the signatures and hashes; rows: the same rows by the driver alone; node: with views and watchers at their work beside it")
+    print(
+        f"{'statements of':>16} {'bare':>7} {'rows':>7} {'gate':>7} {'node':>7} {'bare/gate':>10} {'(bare+rows)/gate':>17} {'wallets/s':>10}"
+    )
+    accounts: list[tuple[int, float, dict[str, float], float]] = []
     for per_statement, count in ((1, 1000), (10, 400), (50, 100), (250, 20)):
         with tempfile.TemporaryDirectory() as directory:
             bench = found_bench(Path(directory))
@@ -102,12 +125,19 @@ def run() -> None:
                 starts = range(first, first + count * per_statement, per_statement)
                 return [listing(bench, range(start, start + per_statement)) for start in starts]
 
-            bare, rows, gate = measure(make, bench, Path(directory) / "rows.db")
-        ratio = statistics.median(b / g for b, g in zip(bare, gate, strict=True))
-        taken, floor = statistics.median(gate), statistics.median(bare)
-        stored = statistics.median((b + r) / g for b, r, g in zip(bare, rows, gate, strict=True))
+            found = measure(make, bench, Path(directory) / "rows.db")
+            steps = account(bench, make(99))
+        ratio = statistics.median(b / g for b, g in zip(found.bare, found.gate, strict=True))
+        stored = statistics.median((b + r) / g for b, r, g in zip(found.bare, found.rows, found.gate, strict=True))
+        bare, rows, gate, node = (statistics.median(one) for one in (found.bare, found.rows, found.gate, found.node))
         wallets = count * per_statement
-        print(
-            f"{per_statement:>9} wallets {count / taken:>13,.0f} {wallets / taken:>11,.0f} {count / floor:>9,.0f} {ratio:>7.2f} "
-            f"{stored:>10.2f} {taken / wallets * 1e6:>12.1f}"
-        )
+        cells = " ".join(f"{one / wallets * 1e6:>7.1f}" for one in (bare, rows, gate, node))
+        print(f"{per_statement:>9} wallets {cells} {ratio:>10.2f} {stored:>17.2f} {wallets / gate:>10,.0f}")
+        accounts.append((per_statement, bare, {**steps, "rows by the driver": rows}, gate))
+    print("\nBy step, each alone in a loop, in shares of bare; the rest is judging against the log, folding, proofs, answers and waiting")
+    names = [*accounts[0][2]]
+    print(f"{'':<28}" + "".join(f"{per:>9} w" for per, *_ in accounts))
+    for name in names:
+        print(f"{name:<28}" + "".join(f"{steps[name] / bare:>11.2f}" for _, bare, steps, _ in accounts))
+    print(f"{'everything else':<28}" + "".join(f"{(gate - sum(steps.values())) / bare:>11.2f}" for _, bare, steps, gate in accounts))
+    print(f"{'the whole gate':<28}" + "".join(f"{gate / bare:>11.2f}" for _, bare, _, gate in accounts))
