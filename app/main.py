@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from app.api import Federated, configure_logs, install, operations_app
 from app.api.patience import PatientProtocol
@@ -289,6 +290,18 @@ def _witness(settings: Settings) -> NoteKey | None:
     return witness_key(read_node_file(settings.data_dir), read_note_seed(settings.data_dir, "witness"))
 
 
+class Application(FastAPI):
+    """FastAPI without the two calls in front of its middlewares, which have nothing to do for a request here: there is no telemetry."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See FastAPI."""
+        if self.middleware_stack is None or scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms, wires: Wires | None = None) -> FastAPI:
     """The application; its lifespan starts the node and stops it. One process holds a data directory (several workers: their parent)."""
     chosen = settings or load()
@@ -311,7 +324,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
             await node.stop()
             lock.release()
 
-    app = FastAPI(
+    app = Application(
         title="Cordon",
         version="0.1.0",
         summary="Signed statements about scam wallets: submit, look up, prove.",

@@ -78,12 +78,14 @@ class Server:
 
 @contextmanager
 def serve(target: str, *, factory: bool = False, environment: dict[str, str] | None = None) -> Iterator[Server]:
-    """uvicorn with uvloop and httptools, no access log, on a free port."""
+    """uvicorn with uvloop, httptools and the patience of the node, no access log, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    command += ["--log-level", "warning", *(["--factory"] if factory else [])]
+    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--loop", "uvloop", "--no-access-log"]
+    # As `cordon serve` has it, for all of them.
+    command += ["--http", "app.api.patience:PatientProtocol", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"]
+    command += ["--factory"] if factory else []
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environment or {})})
     try:
         wait_for(port, process)

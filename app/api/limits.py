@@ -65,6 +65,11 @@ def rate_headers(lefts: Sequence[Left]) -> tuple[Header, ...]:
     return stated, (b"ratelimit", telling % tuple([number for one in lefts for number in one[1:]]))
 
 
+def rate_lines(lefts: Sequence[Left]) -> bytes:
+    """`rate_headers` as they stand in an answer, each with its line end."""
+    return b"".join([b"%b: %b\r\n" % header for header in rate_headers(lefts)])
+
+
 @lru_cache(1024)
 def _terms(*policies: Policy) -> tuple[Header, bytes]:
     """What is the same in the headers of all who are held to these policies: the first field, and the form of the second."""

@@ -10,10 +10,12 @@ import asyncio
 import resource
 import sys
 from asyncio import TimerHandle
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.edge import WHOLE
 
 HEAD_S = 10.0
 """From the first byte of a request (or from connecting) to the end of its header."""
@@ -30,6 +32,21 @@ RESERVED_FILES = 256
 LEAST_CONNECTIONS = 64
 
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n"
+
+
+def _write_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) -> bool:
+    """A whole answer with 200 in one piece; False, and nothing sent, where more than that has to be done for it.
+
+    What `RequestResponseCycle.send` does for an answer in two pieces, without a look at each header: they are made by us.
+    """
+    if cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused or cycle.access_log:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *[b"%b: %b\r\n" % header for header in cycle.default_headers], lines, body)))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 @cache
@@ -92,6 +109,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._is_head_open, self._is_body_open = False, True
         self._forget_late()
         super().on_headers_complete()
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            self.scope[WHOLE] = partial(_write_whole, self.cycle)  # type: ignore[literal-required]
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""

@@ -107,8 +107,9 @@ class AccessLog:
     async def settle(self) -> None:
         """Bring what stands in the journal alone into the database: for whoever reads there what was told. Unavailable, Busy."""
         async with self._posting:
-            while self._groups:
-                await self._post_portion()
+            left = len(self._groups)  # what comes meanwhile waits for the next time: else each would be a transaction of its own
+            while left > 0:
+                left -= await self._post_portion()
                 await asyncio.sleep(0)
             if self._journal is not None and self._journal.size > EMPTY_FROM:
                 await self._empty(self._journal)
@@ -174,8 +175,8 @@ class AccessLog:
             log.warning("the access log stays in its journal for now: %s", error.detail)
             self._post_in(pause_s)
 
-    async def _post_portion(self) -> None:
-        """The next entries, and how far they go, in one transaction."""
+    async def _post_portion(self) -> int:
+        """The next entries, and how far they go, in one transaction; how many groups that completes."""
         journal = self._journal
         assert journal is not None
         (place, done), portion, whole = self._posted, list[AuditEntry](), 0
@@ -190,6 +191,7 @@ class AccessLog:
         self._posted = place, done
         for _ in range(whole):
             self._groups.popleft()
+        return whole
 
     async def _append(self, entries: Sequence[AuditEntry], posted: bytes = b"") -> None:
         told = self._fresh(entries)

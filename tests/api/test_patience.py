@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api import patience
+from app.api.edge import WHOLE
 from app.api.patience import PatientProtocol, most_connections
+from tests.api.front import Front
+from tests.factories import accept, wallet, wallet_id
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -36,12 +41,15 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(app: Any = application, protocol: Any = PatientProtocol) -> AsyncIterator[int]:
     """The port of a server in this process."""
-    config = uvicorn.Config(application, host="127.0.0.1", port=0, http=PatientProtocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
+    server.server_state.default_headers = config.encoded_headers
     await server.startup()
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
@@ -176,3 +184,47 @@ async def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.Mon
     assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)) == b"HTTP/1.1 200 OK\r\n"
     for _, open_one in [*held, (reader, writer)]:
         open_one.close()
+
+
+async def whole(scope: Any, receive: Any, send: Any) -> None:
+    """Answers in one piece where the server can, else in two; `/slowly` when told to, and says how it went."""
+    body, lines = scope["path"].encode(), b"content-length: %d\r\nx-way: whole\r\n\r\n" % len(scope["path"])
+    if scope[WHOLE](lines, body):
+        assert not scope[WHOLE](lines, body), "an answer is given once"
+        return
+    headers = [(b"content-length", b"%d" % len(body)), (b"x-way", b"pieces")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def test_a_whole_answer_leaves_in_one_piece_and_in_its_turn() -> None:
+    """Requests behind each other in the same bytes are answered in their order; a connection that ends is left to the server."""
+    async with serving(whole) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3)))
+        writer.write(
+            b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxyGET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        answers = (await asyncio.wait_for(reader.read(), 10)).decode("ascii").split("HTTP/1.1 200 OK\r\n")[1:]
+        writer.close()
+    assert [answer.rpartition("\r\n\r\n")[2] for answer in answers] == ["/0", "/1", "/2", "/p", "/last"]
+    assert ["x-way: whole" in answer for answer in answers] == [True] * 4 + [False]
+    assert "connection: close" in answers[-1]
+    assert all("server: uvicorn" in answer for answer in answers)
+
+
+async def test_the_hot_path_sends_the_same_through_every_server(front: Front) -> None:
+    """In one piece and in two: status, header and body of a miss and a hit are alike, but for what is drawn or counted anew."""
+    await accept(front.node, front.town.signer("de.bka#1").listing(wallet(1)))
+    key = await front.key()
+    got = []
+    for protocol in (PatientProtocol, HttpToolsProtocol):
+        async with serving(front.app, protocol) as port, httpx.AsyncClient() as client:
+            for number in (1, 2):
+                url = f"http://127.0.0.1:{port}/v1/screen/{wallet_id(number).rpartition(':')[2]}"
+                answer = await client.get(url, headers={"Authorization": f"Bearer {key}"})
+                names = [name for name, _ in answer.headers.raw]
+                told = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "ratelimit", "date")}
+                got.append((answer.status_code, names, told, {**answer.json(), "as_of": None}))
+    assert got[:2] == got[2:]
+    assert [one[3]["result"]["match"] for one in got[:2]] == ["listed", "not_listed"]
