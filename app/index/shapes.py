@@ -101,6 +101,18 @@ class Rows:
     second: U64
 
 
+@dataclass(frozen=True, slots=True)
+class _Payloads:
+    """Rows of which a payload of twenty bytes was read: which of all rows, whether they are right, five words each, and what kind of key."""
+
+    chosen: I64
+    good: Bools
+    words: Sequence[U32]
+    tags: U64
+    nests: Bools | None = None
+    """Those that are key hashes, which a script may nest."""
+
+
 class Shapes:
     """The reader for one secret."""
 
@@ -113,21 +125,24 @@ class Shapes:
         rows = Rows(np.zeros(len(starts), np.uint64), np.ones(len(starts), np.bool_), np.empty(0, np.int64), np.empty(0, np.uint64))
         letters = np.frombuffer(buffer, np.uint8)
         first, second = letters[starts], letters[starts + 1]
+        found: list[_Payloads] = []
         chosen = np.flatnonzero((lengths == 42) & (first == 48) & (second == 120))
         if len(chosen):
-            self._evm(rows, buffer, starts, chosen, checksums=checksums)
+            found.append(_evm(buffer, starts, chosen, checksums=checksums))
         chosen = np.flatnonzero((lengths == 34) & (first == 84))
         if len(chosen):
-            self._tron(rows, buffer, starts, chosen, checksums=checksums)
+            found.append(_tron(buffer, starts, chosen, checksums=checksums))
         chosen = np.flatnonzero((lengths >= 26) & (lengths <= 35) & ((first == 49) & (second != 49) | (first == 51)))
         if len(chosen):
-            self._bitcoin(rows, buffer, starts, lengths, chosen, checksums=checksums)
+            found.append(_bitcoin(buffer, starts, lengths, chosen, checksums=checksums))
         chosen = np.flatnonzero(((lengths == 42) | (lengths == 62)) & (first == 98) & (second == 99))
         if len(chosen):
-            self._segwit(rows, buffer, starts, lengths, chosen, checksums=checksums)
+            found += self._segwit(rows, buffer, starts, lengths, chosen, checksums=checksums)
         chosen = np.flatnonzero(((lengths == 43) | (lengths == 44)) & (first != 49))
         if len(chosen):
             self._solana(rows, buffer, starts, lengths, chosen)
+        if found:
+            self._file(rows, found)
         return rows
 
     def ids(self, ids: Sequence[str]) -> U64:
@@ -148,69 +163,25 @@ class Shapes:
 
     # --- families ----------------------------------------------------------------------------------------------------
 
-    def _evm(self, rows: Rows, buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> None:
-        texts = gather(buffer, starts[chosen] + 2, 40)
-        try:
-            octets, good = a2b_hex(texts), np.ones(len(chosen), np.bool_)
-        except Error:  # some row has a character that is no digit
-            digits = np.frombuffer(texts.translate(_HEX_VALUES), np.uint64).reshape(-1, 5)
-            octets, good = _bytes_of_digits(digits), _clean(digits)
-        words = np.ascontiguousarray(np.frombuffer(octets, np.uint32).reshape(-1, 5).T)
-        if checksums:
-            good &= sums.eip55(texts, good)
-        _set(rows, chosen, good, digest_words(self._lanes, _TAG_ACCOUNT, words))
-
-    def _tron(self, rows: Rows, buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> None:
-        pairs = np.frombuffer(gather(buffer, starts[chosen], 34), np.uint16).reshape(-1, 17)
-        limbs, good = _number(pairs, _BASE58_PAIRS, _OF_25[34])
-        good &= limbs[0] == 0x41
-        if checksums:
-            good &= sums.base58check(limbs, good)
-        _set(rows, chosen, good, digest_words(self._lanes, _TAG_ACCOUNT, _in_memory(limbs[1:6])))
-
-    def _bitcoin(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> None:
-        raw = _right(buffer, starts[chosen], lengths[chosen], 36)
-        limbs, good = _number(raw.view(np.uint16), _BASE58_PAIRS, _OF_25[36])
-        is_script = np.frombuffer(buffer, np.uint8)[starts[chosen]] == 51
-        # Exactly one leading zero byte for exactly one leading `1`: more of either is rare, and read with care.
-        is_key = ~is_script & (limbs[0] == 0) & (limbs[1] >> 24 != 0)
-        good &= is_key | is_script & (limbs[0] == 5)
-        if checksums:
-            good &= sums.base58check(limbs, good)
-        words = _in_memory(limbs[1:6])
-        tags = np.where(is_script, np.uint64(_TAG_SCRIPT), np.uint64(_TAG_KEY))
-        _set(rows, chosen, good, digest_words(self._lanes, tags, words))
-        self._nested(rows, chosen, good & is_key, words)
-
-    def _segwit(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> None:
+    def _segwit(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> list[_Payloads]:
+        """Witness programs: one digit of version, the program, six of checksum. Those of twenty bytes are handed back."""
         letters = np.frombuffer(buffer, np.uint8)
         at = starts[chosen]
         opens = (letters[at + 2] == 49) & ((letters[at + 3] == 113) | (lengths[chosen] == 62) & (letters[at + 3] == 112))
-        for length in (42, 62):
-            some = chosen[opens & (lengths[chosen] == length)]
-            if len(some):
-                self._programs(rows, buffer, starts[some] + 3, length - 3, some, checksums=checksums)
-
-    def _programs(self, rows: Rows, buffer: bytes, at: I64, digits: int, chosen: I64, *, checksums: bool) -> None:
-        """Witness programs: one digit of version, the program, six of checksum."""
-        pairs = np.frombuffer(gather(buffer, at + 1, digits - 1), np.uint16).reshape(len(at), -1)
-        program = digits - 7 >> 1
-        limbs, good = _number(pairs[:, :program], _BECH32_PAIRS, _OF_20 if digits == 39 else _OF_PROGRAM)
-        good &= ~np.isnan(_BECH32_PAIRS.take(pairs[:, program:])).any(axis=1)
-        if checksums:
-            values = np.frombuffer(gather(buffer, at, digits).translate(_BECH32_VALUES), np.uint8).reshape(-1, digits)
-            good &= sums.bech32(values)
-        words = _in_memory(limbs)
-        if digits == 39:
-            _set(rows, chosen, good, digest_words(self._lanes, _TAG_KEY, words))
-            self._nested(rows, chosen, good, words)
-            return
-        good &= limbs[8] == 0
-        script = np.zeros((len(at), 36), np.uint8)
-        script[:, 0] = np.where(np.frombuffer(buffer, np.uint8)[at] == 112, 0x51, 0)
-        script[:, 1] = 32
-        script[:, 2:34] = np.ascontiguousarray(np.stack(words[:8], axis=1)).view(np.uint8)
-        _set(rows, chosen, good, digest_rows(self._lanes, _TAG_WITNESS, script))
+        found: list[_Payloads] = []
+        some = chosen[opens & (lengths[chosen] == 42)]
+        if len(some):
+            words, good = _program(buffer, starts[some] + 3, 39, checksums=checksums)
+            found.append(_Payloads(some, good, words, _all(_TAG_KEY, len(some)), nests=good))
+        some = chosen[opens & (lengths[chosen] == 62)]
+        if len(some):
+            words, good = _program(buffer, starts[some] + 3, 59, checksums=checksums)
+            script = np.zeros((len(some), 36), np.uint8)
+            script[:, 0] = np.where(letters[starts[some] + 3] == 112, 0x51, 0)
+            script[:, 1] = 32
+            script[:, 2:34] = np.ascontiguousarray(np.stack(words, axis=1)).view(np.uint8)
+            _set(rows, some, good, digest_rows(self._lanes, _TAG_WITNESS, script))
+        return found
 
     def _solana(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64) -> None:
         at, length = starts[chosen], lengths[chosen]
@@ -223,18 +194,83 @@ class Shapes:
         tags = (length.astype(np.uint64) << np.uint64(8)) | np.uint64(TEXT[0])
         _set(rows, chosen, good, digest_rows(self._lanes, tags, padded))
 
-    def _nested(self, rows: Rows, chosen: I64, good: Bools, words: Sequence[U32]) -> None:
-        """The second key of a key hash: the script that nests it. No way around two hashes a row."""
-        some = np.flatnonzero(good)
-        if not len(some):
-            return
-        programs = np.empty((len(some), 22), np.uint8)
-        programs[:, 0], programs[:, 1] = 0, 20
-        programs[:, 2:] = np.stack([word[some] for word in words], axis=1).view(np.uint8)
-        nested = b"".join(hash160_of_each(programs.tobytes(), 22))
-        digests = digest_rows(self._lanes, _TAG_SCRIPT, np.frombuffer(nested, np.uint8).reshape(-1, 20))
-        rows.second_rows = np.concatenate((rows.second_rows, chosen[some]))
-        rows.second = np.concatenate((rows.second, digests))
+    def _file(self, rows: Rows, found: Sequence[_Payloads]) -> None:
+        """The digests of all payloads in one go: each array operation has a fixed cost."""
+        of_rows = len(found)
+        nests = [(one.chosen[one.nests], [word[one.nests] for word in one.words]) for one in found if one.nests is not None]
+        holders = np.concatenate([chosen for chosen, _ in nests]) if nests else rows.second_rows
+        if len(holders):
+            words = _nested([np.concatenate([some[at] for _, some in nests]) for at in range(5)])
+            found = [*found, _Payloads(holders, np.empty(0, np.bool_), words, _all(_TAG_SCRIPT, len(holders)))]
+        tags = np.concatenate([one.tags for one in found])
+        digests = digest_words(self._lanes, tags, [np.concatenate([one.words[at] for one in found]) for at in range(5)])
+        end = 0
+        for one in found[:of_rows]:
+            start, end = end, end + len(one.chosen)
+            _set(rows, one.chosen, one.good, digests[start:end])
+        rows.second_rows, rows.second = holders, digests[end:]
+
+
+def _all(tag: int, count: int) -> U64:
+    return np.full(count, tag, np.uint64)
+
+
+def _evm(buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> _Payloads:
+    texts = gather(buffer, starts[chosen] + 2, 40)
+    try:
+        octets, good = a2b_hex(texts), np.ones(len(chosen), np.bool_)
+    except Error:  # some row has a character that is no digit
+        digits = np.frombuffer(texts.translate(_HEX_VALUES), np.uint64).reshape(-1, 5)
+        octets, good = _bytes_of_digits(digits), _clean(digits)
+    words = np.frombuffer(octets, np.uint32).reshape(-1, 5).T
+    if checksums:
+        good &= sums.eip55(texts, good)
+    return _Payloads(chosen, good, list(words), _all(_TAG_ACCOUNT, len(chosen)))
+
+
+def _tron(buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> _Payloads:
+    pairs = np.frombuffer(gather(buffer, starts[chosen], 34), np.uint16).reshape(-1, 17)
+    limbs, good = _number(pairs, _BASE58_PAIRS, _OF_25[34])
+    good &= limbs[0] == 0x41
+    if checksums:
+        good &= sums.base58check(limbs, good)
+    return _Payloads(chosen, good, _in_memory(limbs[1:6]), _all(_TAG_ACCOUNT, len(chosen)))
+
+
+def _bitcoin(buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> _Payloads:
+    raw = _right(buffer, starts[chosen], lengths[chosen], 36)
+    limbs, good = _number(raw.view(np.uint16), _BASE58_PAIRS, _OF_25[36])
+    is_script = np.frombuffer(buffer, np.uint8)[starts[chosen]] == 51
+    # Exactly one leading zero byte for exactly one leading `1`: more of either is rare, and read with care.
+    is_key = ~is_script & (limbs[0] == 0) & (limbs[1] >> 24 != 0)
+    good &= is_key | is_script & (limbs[0] == 5)
+    if checksums:
+        good &= sums.base58check(limbs, good)
+    tags = np.where(is_script, np.uint64(_TAG_SCRIPT), np.uint64(_TAG_KEY))
+    return _Payloads(chosen, good, _in_memory(limbs[1:6]), tags, nests=good & is_key)
+
+
+def _program(buffer: bytes, at: I64, digits: int, *, checksums: bool) -> tuple[list[U32], Bools]:
+    """The words of programs of twenty or thirty-two bytes, and which of them are right."""
+    pairs = np.frombuffer(gather(buffer, at + 1, digits - 1), np.uint16).reshape(len(at), -1)
+    program = digits - 7 >> 1
+    limbs, good = _number(pairs[:, :program], _BECH32_PAIRS, _OF_20 if digits == 39 else _OF_PROGRAM)
+    good &= ~np.isnan(_BECH32_PAIRS.take(pairs[:, program:])).any(axis=1)
+    if checksums:
+        values = np.frombuffer(gather(buffer, at, digits).translate(_BECH32_VALUES), np.uint8).reshape(-1, digits)
+        good &= sums.bech32(values)
+    if digits == 59:
+        good &= limbs.pop() == 0  # what the last digit has beyond 256 bits
+    return _in_memory(limbs), good
+
+
+def _nested(words: Sequence[U32]) -> list[U32]:
+    """Of key hashes the scripts that nest them: what they share with such an address. No way around two hashes a row."""
+    programs = np.empty((len(words[0]), 22), np.uint8)
+    programs[:, 0], programs[:, 1] = 0, 20
+    programs[:, 2:] = np.stack(words, axis=1).view(np.uint8)
+    nested = b"".join(hash160_of_each(programs.tobytes(), 22))
+    return list(np.frombuffer(nested, np.uint32).reshape(-1, 5).T)
 
 
 def without_zeros(buffer: bytes) -> bytes:
