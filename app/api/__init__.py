@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.api import problems
+from app.api.bulk import PATH as LISTS
+from app.api.bulk import HitsDoor
 from app.api.context import Api, Chosen, Federated, FederationPort
 from app.api.description import VERSION, document
 from app.api.edge import Door, Edge, Shortcut
@@ -47,7 +49,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
         api,
         {PREFIX: ScreenOne(api), **bucket_shortcuts(api)},
         FullTiles(api).find if chosen.log_public else None,
-        {("POST", SUBMIT): PlainSubmission(api)},
+        {("POST", SUBMIT): PlainSubmission(api), ("POST", LISTS): HitsDoor(api)},
     )
 
 

@@ -18,9 +18,12 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope
 
 from app.api.bodies import media_type
-from app.api.callers import JSON, NO_STORE, PRIVATE, Visit
+from app.api.callers import ASKS_SCREENING_ROWS, JSON, NO_STORE, PRIVATE, Visit, is_peer, recognise, remembered
+from app.api.context import Api
+from app.api.edge import Passage
 from app.api.schemas import SCREEN_MOST
 from app.domain.errors import BadRequest, Schema, TooLarge, Unavailable
 from app.domain.policy_rules import Policy, evaluate
@@ -32,6 +35,9 @@ _ROWS_A_PART = 2_000
 KEPT_BYTES = 256 * 1024 * 1024
 """So many bytes of bodies may be kept in one worker at a time."""
 CSV_COLUMNS = ("row", "reference", "query", "id", "match", "severity", "policy", "human_review", "error")
+PATH = "/v1/screen"
+_HITS = {b"include=hits": False, b"include=hits&checksums=false": False, b"include=hits&checksums=true": True}
+_BARE_FORMS = frozenset(form.value.encode("ascii") for form in Form)
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 _NARROW = frozenset({"AMBER", "AMBER+STRICT", "RED"})
 
@@ -40,6 +46,29 @@ def form_of(request: Request) -> Form | None:
     """The form of a stream of rows; None for anything else."""
     kind = media_type(request)
     return Form(kind) if kind in _FORMS else None
+
+
+class HitsDoor:
+    """`POST /v1/screen?include=hits` of a list without the framework, in the spellings that nearly all clients use.
+
+    The route in `screening` documents the same and answers the same; it has every other query, all other types, and peers.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def __call__(self, passage: Passage, scope: Scope, receive: Receive) -> bool:
+        """Answer it, or leave it to the route: False, and nothing was done."""
+        api, checksums = self._api, _HITS.get(scope["query_string"])
+        if checksums is None or passage.headers.get(b"content-type", b"") not in _BARE_FORMS or is_peer(api, passage):
+            return False
+        passage.route = PATH
+        caller = remembered(api, passage) or await recognise(api, passage)
+        visit = ASKS_SCREENING_ROWS.admit(Request(scope, receive), api, passage, caller)
+        form = Form(passage.headers[b"content-type"].decode("ascii"))
+        response = await answer_stream(visit, form, hits_only=True, checksums=checksums, policy=None)
+        await response(scope, receive, passage.send)
+        return True
 
 
 async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums: bool, policy: Policy | None) -> Response:

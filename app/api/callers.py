@@ -167,6 +167,10 @@ class Asks:
         """Raises Unauthenticated, Forbidden, OverQuota, Schema (purpose), NotAcceptable."""
         api, passage = api_of(request), passage_of(request.scope)
         caller = await recognise(api, passage) if not is_peer(api, passage) else await recognise_peer(api, passage, request, self.action)
+        return self.admit(request, api, passage, caller)
+
+    def admit(self, request: Request, api: Api, passage: Passage, caller: Caller) -> Visit:
+        """The same of somebody who was recognised."""
         who = caller.actor or passage.callsign
         if self._counted:
             api.spend(passage, who, policy_of(api, caller))
@@ -302,7 +306,8 @@ Reading = Annotated[Visit, Depends(Asks(Action.READ))]
 ReadingText = Annotated[Visit, Depends(Asks(Action.READ, TEXT))]
 ReadingHeld = Annotated[Visit, Depends(Asks(Action.READ_HELD))]
 Screening = Annotated[Visit, Depends(Asks(Action.SCREEN))]
-ScreeningRows = Annotated[Visit, Depends(Asks(Action.SCREEN, JSON, NDJSON, CSV, TEXT))]
+ASKS_SCREENING_ROWS = Asks(Action.SCREEN, JSON, NDJSON, CSV, TEXT)
+ScreeningRows = Annotated[Visit, Depends(ASKS_SCREENING_ROWS)]
 ScreeningText = Annotated[Visit, Depends(Asks(Action.SCREEN, TEXT))]
 ScreeningBytes = Annotated[Visit, Depends(Asks(Action.SCREEN, BYTES))]
 Submitting = Annotated[Visit, Depends(Asks(Action.SUBMIT, JSON, TEXT, NDJSON, counted=False))]

@@ -160,3 +160,41 @@ async def test_hits_are_recorded_once_and_what_is_kept_is_given_back(front: Fron
     async with front.node.database.reading() as tx:
         assert [row.entry.subject for row in await tx.audit.page() if row.entry.action == "screen"] == [wallet_id(1)] * 2
     assert front.node.bulk.kept_bytes == 0
+
+
+async def test_the_door_and_the_route_give_the_same(front: Front) -> None:
+    """Lists of hits without the framework and with it: bodies, headers and refusals, in every type and for who may and may not."""
+    await listed(front, wallet(1))
+    key = await front.key(quota={"requests_per_minute": 1_000, "addresses_per_day": 100})
+    text = f"{address(1)}\n{evm(2)}\nx\n{evm(3)[:-1]}0\n"
+    cases = [
+        (key, "include=hits", LINES, text, {}),
+        (key, "include=hits&checksums=true", LINES, text, {}),
+        (key, "include=hits&checksums=false", NDJSON, f'{{"address":"{address(1)}"}}\n{{"address":1}}\n', {}),
+        (key, "include=hits", CSV, f"address\n{address(1)}\n", {}),
+        (key, "include=hits", CSV, "adress\nx", {}),
+        (key, "include=hits", LINES, "x", {"Idempotency-Key": "k"}),
+        (key, "include=hits", LINES, "x", {"Accept": "image/png"}),
+        (key, "include=hits", LINES, "x", {"Cordon-Purpose": "none of ours"}),
+        (key, "include=hits", LINES, "x\n" * 101, {}),
+        ("cordon_live_0000_nobody", "include=hits", LINES, "x", {}),
+        ("", "include=hits", LINES, "x", {}),
+    ]
+    await front.at().get("/livez")
+    doors = dict(front.app.middleware_stack._doors)
+    for who, query, kind, content, more in cases:
+        got = []
+        async with front.at(who) if who else front.at() as client:
+            for open_ in (doors, {}):
+                front.app.middleware_stack._doors = open_
+                answer = await client.post(f"/v1/screen?{query}", content=content, headers={**kind, **more})
+                varying = ("x-request-id", "ratelimit", "cordon-as-of", "date")
+                headers = {name: value for name, value in answer.headers.items() if name not in varying}
+                body = (
+                    {**answer.json(), "instance": "", "request_id": ""}
+                    if answer.headers["content-type"] == "application/problem+json"
+                    else answer.text
+                )
+                got.append((answer.status_code, headers, answer.headers.get("ratelimit", "").count(";r="), body))
+        assert got[0] == got[1], (query, kind, content[:40], more)
+    front.app.middleware_stack._doors = doors
