@@ -99,7 +99,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         demonstration=written.demonstration,
     )
     documents = tuple(_own_documents(settings.data_dir))
-    database = Database(settings.resolved_database_url)
+    database = Database(settings.resolved_database_url, replica_url=settings.replica_url, replica_age_s=settings.replica_age_s)
     keyring = Keyring(identity.origin, documents)
     keyrings = Keyrings(keyring)
     listed = ListedIds()

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     controller: str = Field("", description="The controller of the processing, as in the agreement with the peers.")
     dpo_contact: str = Field("", description="How the data protection officer is reached.")
     supervisory_authority: str = Field("", description="The authority that supervises this node.")
+    replica_url: str = Field("", description="A streaming replica of PostgreSQL that pages of entries may be read from; empty: none.")
+    replica_age_s: float = Field(1.0, gt=0, le=60, description="How old what the replica shows may be at most, in seconds.")
     peer_poll_s: int = Field(30, ge=1, le=3600, description="Safety poll of a peer, beside its live signals.")
     peer_backoff_max_s: int = Field(300, ge=1, le=300, description="Longest pause before a peer that failed is asked again.")
     allow_loopback: bool = Field(False, description="Peers and webhooks on loopback, there also by plain http (development only).")
@@ -79,6 +81,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "several workers cannot share the port of CORDON_OPERATIONS_BIND: leave it empty, metrics are on the main port"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _replica_of_the_same_engine(self) -> Settings:
+        if self.replica_url and not (self.replica_url.startswith("postgresql") and self.database_url.startswith("postgresql")):
+            raise ValueError("CORDON_REPLICA_URL is a streaming replica of PostgreSQL: both URLs begin with postgresql+psycopg://")
         return self
 
     @model_validator(mode="after")

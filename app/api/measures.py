@@ -90,6 +90,9 @@ class NodeCollector(Collector):
         depth = GaugeMetricFamily("cordon_queue_depth", "What waits.", labels=["queue"])
         depth.add_metric(["submissions"], node.gate.depth)
         yield depth
+        if node.database.replica is not None:
+            age_s = node.database.replica.age_s
+            yield _gauge("cordon_replica_age_seconds", "How old at most the replica is; -1: not known.", -1 if age_s is None else age_s)
         yield _gauge("cordon_disk_free_bytes", "Room left where the data directory lies.", shutil.disk_usage(self._data_dir).free)
         expiry = GaugeMetricFamily("cordon_key_expiry_timestamp_seconds", "When keys end.", labels=["role"])
         if node.documents:

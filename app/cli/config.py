@@ -24,9 +24,10 @@ def read_settings(data_dir: Path) -> dict[str, JsonValue]:
 def shown(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Values fit to be shown: a password of a URL and a token become stars."""
     out = dict(values)
-    url = out.get("database_url")
-    if isinstance(url, str) and "@" in url and ":" in (before := url.partition("://")[2].rpartition("@")[0]):
-        out["database_url"] = url.replace(before, f"{before.partition(':')[0]}:***")
+    for name in ("database_url", "replica_url"):
+        url = out.get(name)
+        if isinstance(url, str) and "@" in url and ":" in (before := url.partition("://")[2].rpartition("@")[0]):
+            out[name] = url.replace(before, f"{before.partition(':')[0]}:***")
     for name in ("metrics_token",):
         if out.get(name):
             out[name] = "***"

@@ -30,6 +30,7 @@ from app.services.screen import Screening
 from app.services.view import PAUSE_S, Views
 from app.services.watch import Watching
 from app.storage.database import Database
+from app.storage.replica import LOOK_S
 
 log = logging.getLogger("cordon.node")
 
@@ -109,6 +110,8 @@ class Node:
         self._every(BRAKE_S, self._obey_brake)
         self._every(BRAKE_S, self._keep_listed)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
+        if self.database.replica is not None:
+            self._every(LOOK_S, self.database.replica.look, at_once=True)
         self._every(REHASH_EVERY_S, self._rehash, at_once=True)
         self._every(3_600.0, self._drop_old_held)
         self._every(WATCH_S, self._watch, at_once=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import orjson
@@ -138,7 +138,7 @@ class Publisher:
         origin = self._origin if ohash is None else await self.origin_of(ohash)
         await self._check_reach(origin, 0, path)
         first = path.index * TILE_WIDTH
-        async with self._database.reading() as tx:
+        async with self._reading(origin, path.width, first + path.width) as tx:
             entries = await tx.log.entries(origin, first, first + path.width)
             labels = await tx.statements.labels(origin, first, first + path.width)
         may = _Judge.of(reader, origin, own=self._origin)
@@ -164,7 +164,7 @@ class Publisher:
         """
         origin = await self.origin_of(ohash)
         page, may = Page(), _Judge.of(reader, origin, own=self._origin)
-        async with self._reading(end - first) as tx:
+        async with self._reading(origin, end - first, end) as tx:
             end = min(end, await self._processed(tx, origin), first + PAGE_LINES)
             for start in range(first, end, STRETCH):
                 if not await self._write(tx, page, range(start, min(start + STRETCH, end)), may):
@@ -176,7 +176,7 @@ class Publisher:
         """The same for single indices, ascending: after an entitlement that came late, or to fetch again what was lost."""
         origin = await self.origin_of(ohash)
         page, may = Page(), _Judge.of(reader, origin, own=self._origin)
-        async with self._reading(len(indices)) as tx:
+        async with self._reading(origin, len(indices), indices[-1] + 1 if indices else 0) as tx:
             if indices and indices[-1] >= await self._processed(tx, origin):
                 raise NotFound("the log held here does not reach the last of these indices")
             for start in range(0, len(indices), STRETCH):
@@ -186,12 +186,17 @@ class Publisher:
         return page
 
     @asynccontextmanager
-    async def _reading(self, count: int) -> AsyncIterator[Transaction]:
-        """A few rows without a transaction: an entry never changes, and what is erased meanwhile was asked for before."""
+    async def _reading(self, origin: str, count: int, end: int) -> AsyncIterator[Transaction]:
+        """For a few rows no transaction: an entry never changes, and what is erased meanwhile was asked for before. For many those of a
+        replica, if it has them.
+        """
         if count <= SHORT:
             yield self._database.quick
             return
-        async with self._database.reading() as tx:
+        async with AsyncExitStack() as stack:
+            tx = await stack.enter_async_context(self._database.reading_near())
+            if self._database.replica is not None and await self._processed(tx, origin) < end:
+                tx = await stack.enter_async_context(self._database.reading())
             yield tx
 
     async def _processed(self, tx: Transaction, origin: str) -> int:

@@ -3,6 +3,7 @@
     db = Database(url)
     async with db.transaction() as tx: ...   writes; commits at the end of the block, rolls back on any exception
     async with db.reading() as tx: ...       one snapshot
+    async with db.reading_near() as tx: ...  one that may be a moment old: of a replica, while that is known to be recent
     await db.quick.subjects.listings([id])   a few rows by key, without a transaction of ours
     await db.run(work)                       a write that is done again when another was first
 
@@ -41,6 +42,7 @@ from app.storage.postgres import PostgresStore
 from app.storage.protected import ProtectedShelf
 from app.storage.receipts import ReceiptShelf
 from app.storage.registry import RegistryShelf
+from app.storage.replica import Replica
 from app.storage.session import Session
 from app.storage.sqlite import SqliteStore
 from app.storage.statements import StatementShelf
@@ -127,16 +129,29 @@ class Database:
     """One node's database, opened at the first use. Belongs to the event loop that uses it first; `close` it before the loop ends.
 
     `pool_size`: connections for reading (SQLite; one more writes) or in all (PostgreSQL). `wait_s`: how long to wait for a
-    connection before `Busy` (None: 5 s on SQLite, where writers wait for each other, 0.8 s on PostgreSQL). `checkpoints`: False for a helper process beside a running node on SQLite.
+    connection before `Busy` (None: 5 s on SQLite, where writers wait for each other, 0.8 s on PostgreSQL). `checkpoints`: False for a
+    helper process beside a running node on SQLite. `replica_url`: a streaming replica, read from while it is at most `replica_age_s` old.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, wait_s: float | None = None, checkpoints: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        wait_s: float | None = None,
+        checkpoints: bool = True,
+        replica_url: str = "",
+        replica_age_s: float = 1.0,
+    ) -> None:
         read = read_url(url)
         self._store: SqliteStore | PostgresStore
         if is_sqlite(read):
             self._store = SqliteStore(read, readers=pool_size, wait_s=5.0 if wait_s is None else wait_s, checkpoints=checkpoints)
         else:
             self._store = PostgresStore(read, connections=pool_size, wait_s=0.8 if wait_s is None else wait_s)
+        self.replica: Replica | None = None
+        if replica_url and isinstance(self._store, PostgresStore):
+            self.replica = Replica(self._store, read_url(replica_url), connections=pool_size, most_age_s=replica_age_s)
         self._quick: Transaction | None = None
 
     @property
@@ -156,6 +171,19 @@ class Database:
             async with self._store.writing(is_small=is_small) as session:
                 yield Transaction(session)
         except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+
+    @asynccontextmanager
+    async def reading_near(self) -> AsyncIterator[Transaction]:
+        """A read transaction of the replica if that is known to be recent, else as `reading`. For long reads that decide nothing."""
+        if self.replica is None or not self.replica.is_recent:
+            async with self.reading() as tx:
+                yield tx
+            return
+        try:
+            async with self.replica.reading() as session:
+                yield Transaction(session)
+        except (psycopg.Error, SQLAlchemyError) as error:
             raise _ours(error) from error
 
     @asynccontextmanager
@@ -245,6 +273,8 @@ class Database:
 
     async def forget(self) -> None:
         """After an erasure: make the bytes leave files that SQL no longer shows (trust-and-ops ER-4). Busy: try again later."""
+        if self.replica is not None:
+            self.replica.distrust()  # it may not have replayed the erasure yet
         try:
             await self._store.forget()
         except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
@@ -253,6 +283,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         self._quick = None
+        if self.replica is not None:
+            await self.replica.close()
         await self._store.close()
 
 
