@@ -36,7 +36,7 @@ from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument, read_document
-from app.services.admit import Gate, GateRules, OwnLog
+from app.services.admit import FileKeeper, Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.admit.quorum import read_policy
 from app.services.attest import Attestation
@@ -66,7 +66,7 @@ from app.services.policies import Policies
 from app.services.publish import Publisher
 from app.services.recall import Recall
 from app.services.recognise import Recognition
-from app.services.screen import Screening
+from app.services.screen import Screening, find_in
 from app.services.trust import Trust
 from app.services.view import Parts as ViewParts
 from app.services.view import Views
@@ -102,10 +102,9 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     database = Database(settings.resolved_database_url, replica_url=settings.replica_url, replica_age_s=settings.replica_age_s)
     keyring = Keyring(identity.origin, documents)
     keyrings = Keyrings(keyring)
-    listed = ListedIds()
-    index = ListingIndex(listed, database=database)
-    guard_file = Path(settings.protected_file) if settings.protected_file else None
-    guards = Guards(database, index, own_origin=identity.origin, file=guard_file)
+    listed = ListedIds(settings.data_dir / "index")
+    index = ListingIndex(database, listed)
+    guards = Guards(database, file=Path(settings.protected_file) if settings.protected_file else None)
     own_log = OwnLog(
         database,
         identity.origin,
@@ -121,7 +120,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         jurisdiction=identity.jurisdiction,
         keyrings=keyrings,
         index=index,
-        protected=guards.protects,
+        protected=guards.is_listed_here,
         clock=clock,
         rules=GateRules(
             window_s=settings.commit_window_ms / 1000,
@@ -145,14 +144,15 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         keyring=keyring,
         index=index,
         listed=listed,
+        keeper=FileKeeper(database, index, listed, guarded=lambda: guards.ids),
         own_log=own_log,
         gate=gate,
         screening=screening,
         sandbox=sandbox,
-        bulk=Bulk(listed, is_current=lambda: True),
+        bulk=Bulk(listed, is_current=lambda: index.is_current),
         publisher=Publisher(database, identity.origin),
-        consultation=Consultation(database, keyring, find=screening.find, moment=moment),
-        recall=Recall(database, index, find=screening.find, moment=moment),
+        consultation=Consultation(database, keyring, index, find=find_in, moment=moment),
+        recall=Recall(database, index, find=find_in, moment=moment),
         policies=Policies(database, clock=clock),
         recognition=recognition,
         guards=guards,
@@ -314,7 +314,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if chosen.workers == 1:
             lock.acquire()
-        settle_memory()  # else filling the index walks all of it again and again: a fifth to two fifths of its time
+        settle_memory()
         await node.start()
         settle_memory()
         try:

@@ -31,13 +31,11 @@ from app.domain.labels import Tlp
 from app.domain.registry import Mandate, Member, MemberClass
 from app.domain.statement import ohash_of, sid_of
 from app.domain.tiles import TILE_WIDTH, tile_path
-from app.index.listings import ListingIndex
 from app.main import build
 from app.seal.bearer import sign_request
 from app.seal.disclosure import build_statement
 from app.seal.jws import SigningKey
 from app.seal.roots import read_document
-from app.services.admit import fill_index
 from app.services.enroll import (
     Registrar,
     default_kinds,
@@ -341,25 +339,15 @@ def serve_followers(server: Server, place: Place, key: str, caller: Place) -> No
 
 
 def restart(place: Place) -> None:
-    """How long until a node with its log answers again, and how much of that is reading the listings."""
+    """How long until a node with its log answers again."""
     taken: list[float] = []
     for _ in range(3):
         began = time.perf_counter()
         with serving(place):
             taken.append(time.perf_counter() - began)
 
-    async def fill() -> float:
-        database = Database(settings_of(place).resolved_database_url)
-        began = time.process_time()
-        await fill_index(database, ListingIndex())
-        filled = time.process_time() - began
-        await database.close()
-        return filled
-
     entries = sum(reached(place, origin) for origin in {place.origin, f"node.{'xa'}.example/log"})
-    filled = asyncio.run(fill())
     print(f"\nA restart with {entries:,} entries: {statistics.median(taken):.2f} s from the start of the process until it answers")
-    print(f"  of that {filled:.2f} s of CPU read the listings into memory: {filled / max(entries, 1) * 1e6:.0f} µs each")
 
 
 def run() -> None:

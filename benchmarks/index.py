@@ -11,18 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from app.domain.identifiers import read_subject
+from app.domain.labels import PUBLIC
 from app.index import vector
 from app.index.buckets import Buckets, buckets_for
 from app.index.bulk import Lines, to_look_at
 from app.index.listed import NAME, ListedIds
-from benchmarks.lists import KEYS_AN_ID, address, filler
+from benchmarks.lists import address, fill
 
 SAMPLE = 20_000
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,10 +47,11 @@ import sys
 from pathlib import Path
 from app.index.listed import ListedIds
 from app.domain.identifiers import read_subject
+from app.domain.labels import PUBLIC
 listed = ListedIds(Path(sys.argv[1]))
-listed.become_writer()
-assert listed.open({})
-listed.may_hold(read_subject(sys.argv[2]))
+assert listed.open() == {}
+listed.believe()
+listed.may_hold(read_subject(sys.argv[2]), PUBLIC)
 """
 
 
@@ -78,18 +80,12 @@ def build(folder: Path, count: int) -> ListedIds:
     """A file of `count` ids, of which a sample is made from real texts."""
     ids = [read_subject(address(number)).id for number in range(SAMPLE)]
     listed = ListedIds(folder)
-    listed.become_writer()
-
-    async def pages() -> AsyncIterator[Sequence[str]]:
-        yield ids
-
-    asyncio.run(listed.rebuild(pages(), expected=int((count + SAMPLE) * KEYS_AN_ID), places={}))
+    listed.open()
+    begun = time.process_time()
+    asyncio.run(fill(listed, ids, count - SAMPLE, places={}))
+    line("fingerprints built into the table, M/s", f"{len(listed) / (time.process_time() - begun) / 1e6:.1f}")
     shapes = listed.shapes()
     line("an id to its fingerprints, µs", f"{timed(lambda: shapes.ids(ids)) / SAMPLE * 1e6:.2f}")
-    digests = filler(count - SAMPLE)
-    begun = time.process_time()
-    vector.add(listed._buckets, digests)  # noqa: SLF001
-    line("fingerprints built into the table, M/s", f"{len(digests) / (time.process_time() - begun) / 1e6:.1f}")
     return listed
 
 
@@ -101,11 +97,11 @@ def probes(listed: ListedIds) -> None:
     shapes = listed.shapes()
     digests = shapes.read(lines.clean, lines.starts, lines.lengths).digests
     whole = range(len(lines))
-    line("probe of a list, ns an address", f"{timed(lambda: listed.probe(digests)) / len(lines) * 1e9:.0f}")
+    line("probe of a list, ns an address", f"{timed(lambda: listed.probe(digests, (0,))) / len(lines) * 1e9:.0f}")
     for checksums in (False, True):
-        used = timed(partial(to_look_at, listed, lines, whole, checksums=checksums, is_current=True))
+        used = timed(partial(to_look_at, listed, lines, whole, reader=PUBLIC, checksums=checksums, is_current=True))
         line(f"from bytes to candidates{', checksums verified' if checksums else ''}, M addresses/s", f"{len(lines) / used / 1e6:.2f}")
-    line("one lookup with its keys, µs", f"{timed(lambda: [listed.may_hold(one) for one in subjects]) / 2_000 * 1e6:.2f}")
+    line("one lookup with its keys, µs", f"{timed(lambda: [listed.may_hold(one, PUBLIC) for one in subjects]) / 2_000 * 1e6:.2f}")
     known = {texts[number] for number in range(0, 10_000, 100)}
     line("  for comparison: `in` of a Python set of texts, ns", f"{timed(lambda: [text in known for text in texts]) / 1e4 * 1e9:.0f}")
 
@@ -145,11 +141,11 @@ def run() -> None:
         listed.close()
         before = private_kb()
         other = ListedIds(folder)
-        other.become_writer()
         begun = time.process_time()
-        assert other.open({})
+        assert other.open() == {}
         line("open and verify every place, ms", f"{(time.process_time() - begun) * 1e3:.1f}")
         line("memory of one more process's own after that, kB", f"{max(0, private_kb() - before)}")
+        other.believe()
         probes(other)
         other.close()
         begun = time.perf_counter()

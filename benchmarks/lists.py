@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -18,8 +18,9 @@ from app.domain.address import read_wallet, siblings
 from app.domain.address.bip122 import BITCOIN, KEY, SCRIPT
 from app.domain.address.evm import tron_id
 from app.domain.checksums import base58_encode
+from app.domain.reach import CLEAR
 from app.index import vector
-from app.index.listed import ListedIds
+from app.index.listed import Filing, ListedIds
 from app.main import create_app
 from benchmarks.pauses import FILE, Recorder
 
@@ -51,14 +52,17 @@ def filler(count: int) -> vector.U64:
     return np.random.default_rng(3).integers(0, 2**64, int(count * KEYS_AN_ID), dtype=np.uint64)
 
 
-async def fill(listed: ListedIds, ids: Sequence[str], count: int) -> None:
-    """A table of `ids` and of `count` others."""
+async def fill(listed: ListedIds, ids: Sequence[str], count: int, *, places: Mapping[str, int]) -> None:
+    """A file of `ids`, all of them for everybody, and of `count` others, that stands at these places."""
 
-    async def pages() -> AsyncIterator[Sequence[str]]:
-        yield ids
+    async def pages() -> AsyncIterator[Filing]:
+        yield [(CLEAR, ids)]
+        assert listed._built is not None  # noqa: SLF001
+        listed._built.late.append(filler(count))  # noqa: SLF001
 
-    await listed.rebuild(pages(), expected=int((2 * len(ids) + count) * KEYS_AN_ID), places={})
-    vector.add(listed._buckets, filler(count))  # noqa: SLF001
+    built = await listed.build(pages())
+    assert built is not None
+    assert listed.adopt(built, places)
 
 
 def node_app() -> FastAPI:
@@ -70,7 +74,10 @@ def node_app() -> FastAPI:
     async def lifespan(one: FastAPI) -> AsyncIterator[Any]:
         async with inner(one) as state:
             node = one.state.api.node
-            await fill(node.listed, [id_ for page in node.index.ids() for id_ in page], int(os.environ["BENCH_LISTED"]))
+            async with node.database.reading() as tx:
+                texts = [text for head in await tx.log.heads() for _, text in await tx.filed.texts(head.origin, 0, head.size)]
+            ids = [id_ for text in texts for id_ in text.split("\n")]
+            await fill(node.listed, ids, int(os.environ["BENCH_LISTED"]), places=node.listed.places())
             pauses = Recorder() if FILE in os.environ else None
             yield state
             if pauses is not None:

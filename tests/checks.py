@@ -5,21 +5,22 @@ Used by the laws of the projection and after every fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.domain.folding import Folded, OriginState, State, fold
+from app.domain.identifiers import read_id
 from app.domain.labels import EVERYTHING
 from app.domain.merkle import consistency_path, leaf_hash, root_of, verify_consistency
 from app.domain.statement import read_stub
 from app.domain.tiles import TileReader
-from app.index.listings import ListingIndex
+from app.index.known import read_known
 from app.seal.keyring import Keyring
 from app.seal.notes import read_checkpoint
-from app.services.admit import fill_index
 from app.services.node import Node
 from app.storage.database import Transaction
 from tests.factories import Town
+from tests.filed import check_filed
 
 
 async def whole_keyring(tx: Transaction, node: Node, town: Town) -> Keyring:
@@ -75,26 +76,16 @@ def _parts(rows: Any, events: Any, sid: str) -> set[str]:
 
 
 async def check_index(node: Node, town: Town, folded: Folded) -> None:
-    fresh = ListingIndex()
-    await fill_index(node.database, fresh)
-    assert node.index.positions == fresh.positions
+    await node.keeper.tick()
+    await check_filed(node.database, node.index)
     assert node.index.positions.get(town.origin) == node.own_log.size
-    assert node.index._by_subject == fresh._by_subject
-    assert {end: set(map(repr, links)) for end, links in node.index._links.items()} == {
-        end: set(map(repr, links)) for end, links in fresh._links.items()
-    }
-    assert {key: set(ids) for key, ids in node.index._by_key.items()} == {key: set(ids) for key, ids in fresh._by_key.items()}
     live = {(one.origin, one.sid) for one in folded.active}
-    assert set(_statements(node.index)) <= live
     async with node.database.reading() as tx:
         rows = await tx.subjects.listings_of_sids(town.origin, [sid for _, sid in live])
-    assert {(x.sid, x.number) for x in rows} == {(x.sid, x.number) for xs in node.index._by_subject.values() for x in xs}
+        known = await read_known(tx, [read_id(id_) for id_ in {row.subject for row in rows}])
+    found = [one for subject, of_it in known.items() for one in of_it.find(subject)]
+    assert {(x.sid, x.number) for x in rows} == {(x.sid, x.number) for x in found}
     assert {x.state for x in rows} <= {State.ACTIVE.value}
-
-
-def _statements(index: ListingIndex) -> Iterator[tuple[str, str]]:
-    for listings in index._by_subject.values():
-        yield from ((x.origin, x.sid) for x in listings)
 
 
 async def check_log(tx: Transaction, town: Town, notes: Sequence[str]) -> None:

@@ -13,17 +13,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.domain.answer import Listing
 from app.domain.folding import Event, Folded, OriginState, State, fold
 from app.domain.labels import EVERYTHING
 from app.domain.merkle import leaf_hash
 from app.domain.statement import ohash_of, read_stub, understands
 from app.domain.tiles import Edge
+from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import read_document
-from app.services.admit import fill_index
+from app.services.admit import FileKeeper
 from app.services.admit.foreign import Admission, ForeignGate, Offered
 from app.services.enroll import read_root_documents
 from app.storage.database import Database, Transaction
@@ -31,6 +31,7 @@ from app.storage.log import Head
 from app.storage.mirrors import MirrorRow
 from app.storage.peers import PeerRow
 from tests.factories import Town
+from tests.filed import check_filed
 
 
 @dataclass(slots=True)
@@ -83,12 +84,18 @@ class Here:
         *,
         keyrings: Keyrings | None = None,
         index: ListingIndex | None = None,
+        listed: ListedIds | None = None,
     ) -> None:
         own = Keyring(town.origin, [read_document(data).document for data in read_root_documents(town.data_dir)])
         self.database = database
         self.clock = town.clock
         self.keyrings = keyrings or Keyrings(own)
-        self.index = ListingIndex() if index is None else index
+        self.keeper: FileKeeper | None = None
+        self.listed_ids = ListedIds() if listed is None else listed
+        if index is None:
+            index = ListingIndex(database, self.listed_ids)
+            self.keeper = FileKeeper(database, index, self.listed_ids, guarded=list)
+        self.index = index
         self.moves: list[tuple[str, int]] = []
         self.gate = ForeignGate(
             database=database,
@@ -98,8 +105,16 @@ class Here:
             on_move=lambda origin, size: self.moves.append((origin, size)),
         )
 
+    async def start(self) -> None:
+        """Take the index to where the database stands, with a file in memory."""
+        if self.keeper is not None:
+            await self.keeper.start()
+            await self.keeper.tick()
+            self.keeper = None
+
     async def follow(self, peer: PeerLog, **terms: Any) -> None:
         """Begin a mirror."""
+        await self.start()
         async with self.database.transaction() as tx:
             await tx.peers.put(PeerRow(peer.node, peer.town.code, f"https://{peer.node}", "00" * 32))
             await tx.mirrors.create(MirrorRow(peer.origin, peer.node, **terms))
@@ -148,9 +163,9 @@ class Here:
         async with self.database.reading() as tx:
             return {row.index: row.what for row in await tx.withheld.between(peer.origin, 0, len(peer.entries) + 1)}
 
-    def listed(self, subject: str) -> list[tuple[str, int]]:
+    async def listed(self, subject: str) -> list[tuple[str, int]]:
         """Where the live listings of an id stand."""
-        return [(one.origin, one.index) for one in self.index.find(subject)]
+        return [(one.origin, one.index) for one in await self.index.find(subject)]
 
 
 def far(peer_origin: str, sid: str) -> str:
@@ -227,26 +242,5 @@ async def check_fold(database: Database, keyrings: Keyrings, *, ever: set[tuple[
 
 
 async def check_index(database: Database, index: ListingIndex) -> None:
-    """The index in memory is the one that a fresh start would load."""
-    fresh = ListingIndex()
-    await fill_index(database, fresh)
-    assert {o: at for o, at in index.positions.items() if at} == {o: at for o, at in fresh.positions.items() if at}
-    for subject in index._by_subject.keys() | fresh._by_subject.keys():
-        ours, stored = _by_place(index.find(subject)), _by_place(fresh.find(subject))
-        wrong = {(place, name) for place in ours.keys() | stored.keys() for name in _differences(ours.get(place), stored.get(place))}
-        assert not wrong, (subject, wrong)
-    assert {end: set(map(repr, links)) for end, links in index._links.items()} == {
-        end: set(map(repr, links)) for end, links in fresh._links.items()
-    }
-
-
-def _by_place(listings: Sequence[Listing]) -> dict[tuple[str, int, int], Listing]:
-    return {(one.origin, one.index, one.number): one for one in listings}
-
-
-def _differences(ours: Listing | None, stored: Listing | None) -> list[str]:
-    """In which members two listings differ, with both values."""
-    if ours is None or stored is None:
-        return [f"index {'lacks' if ours is None else 'shows'} it"]
-    names = list(Listing.__annotations__)
-    return [f"{name}: {getattr(ours, name)} != {getattr(stored, name)}" for name in names if getattr(ours, name) != getattr(stored, name)]
+    """The index says what the database says, and its file misses nothing."""
+    await check_filed(database, index)

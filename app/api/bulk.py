@@ -78,7 +78,7 @@ async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums:
     frame = visit.api.node.screening.frame(visit.api.node.moment())
     headers = {"Cache-Control": NO_STORE, "Cordon-As-Of": str(frame["as_of"]), "Cordon-Degraded": str(frame["degraded"]).lower()}
     unlisted = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, ()).words(policy))
-    asking, wanted = _asking(visit, policy), Wanted(hits_only, checksums, unlisted)
+    asking, wanted = _asking(visit, policy), Wanted(visit.caller.reader, hits_only, checksums, unlisted)
     if hits_only:
         return Response(await _hits(visit, form, asking, wanted), media_type=str(form), headers=headers)
     text = await _keep(visit)
@@ -125,7 +125,7 @@ async def answer_compact(visit: Visit, body: bytes, *, checksums: bool) -> Respo
     _spend(visit, lot.rows)
     tally = Tally()
     frame = orjson.dumps(visit.api.node.screening.frame(visit.api.node.moment()))
-    screened = visit.api.node.bulk.screen(_one(lot), _asking(visit, None), tally, Wanted(hits_only, checksums))
+    screened = visit.api.node.bulk.screen(_one(lot), _asking(visit, None), tally, Wanted(visit.caller.reader, hits_only, checksums))
     rows = [row async for some in screened for row in some]
     _count(visit, tally)
     results = b",".join([line.at(number) for number, line in rows])

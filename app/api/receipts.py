@@ -34,7 +34,7 @@ async def screen_with_receipt(
         raise TooLarge(f"{len(rows)} items with a receipt: at most {MOST_ITEMS}, ask in parts or without one")
     node = visit.api.node
     tier = GREEN if visit.caller.tier == GREEN else CLEAR
-    published, screened = await node.views.answer_under(tier, lambda moment: node.screening.screen_now(rows, asker, moment, policy=policy))
+    published, screened = await node.views.answer_under(tier, lambda tx: node.screening.screen_in(tx, rows, asker, policy=policy))
     head = HeadNote(published.digest, tier, published.head.as_of, published.note)
     await node.access_log.record(screened.entries)
     attested = await node.attestation.attest(visit.caller.member, screened.rows, screened.moment, head)

@@ -7,6 +7,7 @@ out in one way for whoever reads GREEN: a single listing, live, undisputed, with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import orjson
@@ -16,7 +17,7 @@ from .canonical import JsonValue
 from .labels import Reader, Tlp
 
 DAY_S = 86_400
-MOST_PHRASES = 20_000
+MOST_PHRASES = 8_192
 _OPEN = frozenset({Tlp.CLEAR, Tlp.GREEN})
 
 
@@ -43,7 +44,7 @@ class Phrases:
             return statement_words(listing, reader, moment)
         return cast("JsonValue", self._phrase(listing, reader, moment).said)
 
-    def plain(self, listings: tuple[Listing, ...], reader: Reader, moment: Moment) -> Phrase | None:
+    def plain(self, listings: Sequence[Listing], reader: Reader, moment: Moment) -> Phrase | None:
         """The phrase of a plain hit on an id that has no kin, no links and no guard; None if it takes thought.
 
         What is listed for others only takes the steps of what is not listed, so the clock tells neither (H-1).

@@ -1,14 +1,14 @@
 """A file of fingerprints, mapped into every process: 64-byte buckets of sixteen 32-bit fingerprints (performance, recommended index).
 
 The lower half of a digest chooses the bucket, the upper half is the fingerprint, which goes into the first free place of that bucket or
-of the next ones. A place is 0 (never used), 0xFFFFFFFF (removed) or a fingerprint; it never becomes 0 again, so a bucket whose last place
-is in use is the only one that a search goes past. What is added twice is there twice and must be removed twice.
+of the next ones. A place is 0 (never used) or a fingerprint, and never changes again, so a bucket whose last place is in use is the only
+one that a search goes past. What is there is not added a second time.
 
-One process writes, any number read without locks: an addition is one aligned store of four bytes, seen by all at once, and nothing is
-ever moved. More than three quarters full is refused: the owner builds a larger file aside, renames it over this one and marks this one
-as moved (`listed.py`). Two running sums over all places stand in the head, and a mark while a batch is written: whatever a crash, a
-torn page or a flipped bit leaves behind differs from them, and the file is built anew. This module needs the standard library only;
-`vector.py` does the same for many at once.
+One process writes at a time, any number read without locks: an addition is one aligned store of four bytes, seen by all at once, and
+nothing is ever moved or removed. More than three quarters full is refused: the owner builds a larger file aside, renames it over this one
+and marks this one as moved (`listed.py`). Two running sums over all places stand in the head, and a mark while a batch is written:
+whatever a crash, a torn page or a flipped bit leaves behind differs from them, and the file is built anew. This module needs the standard
+library only; `vector.py` does the same for many at once.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ from app.index.keys import SECRET_BYTES, Digester
 HEAD_BYTES = 32_768
 BUCKET_BYTES = 64
 SLOTS = 16
-GONE = 0xFFFFFFFF
 LIVE, MOVED = 1, 2
 
 _MAGIC = b"CORDONIX"
-_VERSION = 1
+_VERSION = 2
 _FIXED = struct.Struct(f"<8sIIQ{SECRET_BYTES}s")
 _CRC_AT = _FIXED.size
 _STATE_AT, _DIRTY_AT = 64, 68
-_COUNTS = struct.Struct("<QQQQ")
+_COUNTS = struct.Struct("<QQQ")
 _COUNTS_AT = 72
-_CHOICE_AT = 104
+_MOVES_AT = 96
+_CHOICE_AT, _CLASSES_AT = 104, 108
 _PLACES = (512, 512 + 16_000)
 _PLACES_MOST = 15_000
 _ATTEMPTS = 1_000
 _PLACE_HEAD = struct.Struct("<II")
 _WORD = struct.Struct("<I")
+_LONG_WORD = struct.Struct("<Q")
 _BUCKET = struct.Struct("<16I")
 _M64 = (1 << 64) - 1
 
@@ -142,25 +143,44 @@ class Buckets:
         """A batch is being written, or its writer died."""
         return bool(_WORD.unpack_from(self.area, _DIRTY_AT)[0])
 
-    def counts(self) -> tuple[int, int, int, int]:
-        """Fingerprints, removed places, and the two sums."""
-        count, gone, plain, placed = _COUNTS.unpack_from(self.area, _COUNTS_AT)
-        return count, gone, plain, placed
+    def counts(self) -> tuple[int, int, int]:
+        """Fingerprints, and the two sums."""
+        count, plain, placed = _COUNTS.unpack_from(self.area, _COUNTS_AT)
+        return count, plain, placed
 
     def __len__(self) -> int:
         return self.counts()[0]
 
     @property
     def load(self) -> float:
-        """Share of the places that are in use or were."""
-        count, gone, _, _ = self.counts()
-        return float((count + gone) / (self.size * SLOTS))
+        """Share of the places that are in use."""
+        return float(len(self) / (self.size * SLOTS))
 
     @property
     def room(self) -> int:
         """How many may still be added."""
-        count, gone, _, _ = self.counts()
-        return int(self.size * (SLOTS * 3 // 4) - count - gone)
+        return int(self.size * (SLOTS * 3 // 4) - len(self))
+
+    @property
+    def moves(self) -> int:
+        """A number that is another one whenever what the database says may have changed: for those who keep what they read there."""
+        moves: int = _LONG_WORD.unpack_from(self.area, _MOVES_AT)[0]
+        return moves
+
+    def note_move(self, moves: int | None = None) -> int:
+        """Make it another (or this) number; the new one."""
+        moves = self.moves + 1 if moves is None else moves
+        _LONG_WORD.pack_into(self.area, _MOVES_AT, moves & _M64)
+        return moves
+
+    @property
+    def classes(self) -> int:
+        """Another number whenever something was filed under a class for the first time."""
+        return int(_WORD.unpack_from(self.area, _CLASSES_AT)[0])
+
+    def note_class(self) -> None:
+        """Make it another number."""
+        _WORD.pack_into(self.area, _CLASSES_AT, (self.classes + 1) & 0xFFFFFFFF)
 
     def places(self) -> dict[str, int]:
         """Up to which place of each log this file is; Damaged if that cannot be read."""
@@ -210,16 +230,14 @@ class Buckets:
         """Whether the places are what the sums say and no batch was cut short. Reads the whole file; `vector.verify` is faster."""
         if self.is_dirty:
             return False
-        count = gone = plain = placed = 0
+        count = plain = placed = 0
         for number in range(self.size):
             slots = _BUCKET.unpack_from(self.area, HEAD_BYTES + number * BUCKET_BYTES)
             used = sum(slots)
             plain += used
             placed += used * (number + 1)
-            free, removed = slots.count(0), slots.count(GONE)
-            count += SLOTS - free - removed
-            gone += removed
-        return (count, gone, plain & _M64, placed & _M64) == self.counts()
+            count += SLOTS - slots.count(0)
+        return (count, plain & _M64, placed & _M64) == self.counts()
 
     # --- write -------------------------------------------------------------------------------------------------------
 
@@ -227,71 +245,48 @@ class Buckets:
         """Say that places and sums differ from now on."""
         _WORD.pack_into(self.area, _DIRTY_AT, 1)
 
-    def settle(self, count: int, gone: int, plain: int, placed: int) -> None:
-        """Add to the counts and sums, and say that they hold again."""
-        now = self.counts()
-        _COUNTS.pack_into(self.area, _COUNTS_AT, now[0] + count, now[1] + gone, (now[2] + plain) & _M64, (now[3] + placed) & _M64)
+    def settle(self, count: int, plain: int, placed: int, *, anew: bool = False) -> None:
+        """Add to the count and the sums, or set them `anew`, and say that they hold again."""
+        now = (0, 0, 0) if anew else self.counts()
+        _COUNTS.pack_into(self.area, _COUNTS_AT, now[0] + count, (now[1] + plain) & _M64, (now[2] + placed) & _M64)
         _WORD.pack_into(self.area, _DIRTY_AT, 0)
 
-    def add(self, digests: Iterable[int]) -> None:
-        """Put fingerprints in. Full before anything is written if there is no room for all."""
+    def add(self, digests: Iterable[int]) -> int:
+        """Put those fingerprints in that are not there; how many. Full before anything is written if there might be no room for all."""
         wanted = list(digests)
         if len(wanted) > self.room:
             raise Full(f"{len(wanted)} more would fill the index beyond three quarters")
-        plain = placed = 0
+        count = plain = placed = 0
         self.begin()
         for digest in wanted:
-            mark, bucket = fingerprint(digest), (digest & 0xFFFFFFFF) * self.size >> 32
-            at, bucket = self._free(bucket)
-            self._words[at] = mark
-            plain += mark
-            placed += mark * (bucket + 1)
-        self.settle(len(wanted), 0, plain, placed)
-
-    def remove(self, digests: Iterable[int]) -> int:
-        """Take each fingerprint out once; how many were there."""
-        plain = placed = found = 0
-        self.begin()
-        for digest in digests:
-            mark, bucket = fingerprint(digest), (digest & 0xFFFFFFFF) * self.size >> 32
-            place = self._find(mark, bucket)
+            mark = fingerprint(digest)
+            place = self._free(mark, (digest & 0xFFFFFFFF) * self.size >> 32)
             if place is not None:
                 at, bucket = place
-                self._words[at] = GONE
-                found += 1
-                plain += GONE - mark
-                placed += (GONE - mark) * (bucket + 1)
-        self.settle(-found, found, plain, placed)
-        return found
+                self._words[at] = mark
+                count += 1
+                plain += mark
+                placed += mark * (bucket + 1)
+        self.settle(count, plain, placed)
+        return count
 
-    def _free(self, bucket: int) -> tuple[int, int]:
-        """The first place never used from a bucket on, and its bucket. The caller has seen that there is room."""
-        words, size = self._words, self.size
-        for _ in range(size):
-            start = (HEAD_BYTES + bucket * BUCKET_BYTES) // 4
-            if not words[start + SLOTS - 1]:
-                for at in range(start, start + SLOTS):
-                    if not words[at]:
-                        return at, bucket
-            bucket = bucket + 1 if bucket + 1 < size else 0
-        raise Full("no place is free")
-
-    def _find(self, mark: int, bucket: int) -> tuple[int, int] | None:
+    def _free(self, mark: int, bucket: int) -> tuple[int, int] | None:
+        """The first place never used from a bucket on, and its bucket; None if the mark stands before it. The caller has seen that there
+        is room.
+        """
         words, size = self._words, self.size
         for _ in range(size):
             start = (HEAD_BYTES + bucket * BUCKET_BYTES) // 4
             for at in range(start, start + SLOTS):
-                if words[at] == mark:
+                here = words[at]
+                if here == mark:
+                    return None
+                if not here:
                     return at, bucket
-            if not words[start + SLOTS - 1]:
-                return None
             bucket = bucket + 1 if bucket + 1 < size else 0
-        return None
+        raise Full("no place is free")
 
 
 def fingerprint(digest: int) -> int:
-    """The upper half; the two values that mean something else are moved by one."""
-    mark = digest >> 32
-    if mark == 0:
-        return 1
-    return mark - 1 if mark == GONE else mark
+    """The upper half; 0, which means that a place is free, is moved by one."""
+    return digest >> 32 or 1

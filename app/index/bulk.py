@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.domain.labels import Reader, ReaderClass
 from app.index.listed import ListedIds
 from app.index.shapes import PAD, without_zeros
 from app.index.vector import I64
@@ -65,18 +66,19 @@ def pieces(lines: Lines) -> Iterator[range]:
         yield range(start, min(start + size, len(lines)))
 
 
-def to_look_at(listed: ListedIds, lines: Lines, piece: range, *, checksums: bool, is_current: bool) -> list[int]:
-    """Numbers of the lines in `piece` that are not plainly well-formed addresses of which nothing is said.
+def to_look_at(listed: ListedIds, lines: Lines, piece: range, *, reader: Reader, checksums: bool, is_current: bool) -> list[int]:
+    """Numbers of the lines in `piece` that are not plainly well-formed addresses of which nothing is said that the reader may see.
 
-    `is_current`: everything logged so far is in the file; else all of them are looked at.
+    `is_current`: everything logged so far is in the file; else all of them are looked at, as for a reader of everything.
     """
     shapes = listed.shapes()
-    if not is_current or not listed.is_ready:
+    if not is_current or not listed.is_ready or reader.reader_class is ReaderClass.ALL:
         return list(piece)
+    turns = listed.turns(reader)
     starts, lengths = lines.starts[piece.start : piece.stop], lines.lengths[piece.start : piece.stop]
     rows = shapes.read(lines.clean, starts, lengths, checksums=checksums)
-    chosen = rows.slow | listed.probe(rows.digests)
+    chosen = rows.slow | listed.probe(rows.digests, turns)
     if len(rows.second_rows):
-        chosen[rows.second_rows[listed.probe(rows.second)]] = True
+        chosen[rows.second_rows[listed.probe(rows.second, turns)]] = True
     found: list[int] = (np.flatnonzero(chosen) + piece.start).tolist()
     return found

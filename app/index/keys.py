@@ -8,6 +8,9 @@ The digest is two multilinear sums modulo 2^64 over the 32-bit words of the payl
 halves are kept (strongly universal: two keys collide with probability 2^-64 over the choice of the secret, whatever the keys), then
 mixed. Whoever chooses addresses cannot aim at a bucket without the secret, which is drawn for each file. `vector.py` computes the same
 for many at once (ADR 0009).
+
+A key is filed once for each class of the reach of what is said of it (`domain/reach`): its digest, turned by 64 bits that follow from
+secret and class. The class of what everybody may read turns nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ from operator import mul
 from app.domain.address import Wallet, kin_keys
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import EntityId, Indicator, Subject, read_id
+from app.domain.reach import CLEAR
 
-__all__ = ["ACCOUNT", "KEY_HASH", "SCRIPT_HASH", "SECRET_BYTES", "TEXT", "WITNESS", "WORDS", "Digester", "keys_of", "keys_of_id"]
+__all__ = ["ACCOUNT", "CLASS", "KEY_HASH", "SCRIPT_HASH", "SECRET_BYTES", "TEXT", "WITNESS", "WORDS", "Digester", "keys_of", "keys_of_id"]
 
 ACCOUNT, KEY_HASH, SCRIPT_HASH, WITNESS, TEXT, LONG = b"a", b"h", b"s", b"w", b"t", b"d"
+CLASS = b"c"
+"""Kind of the key that says: something was filed under this class."""
 LONGEST = 64
 WORDS = LONGEST // 4
 SECRET_BYTES = 32
@@ -66,6 +72,7 @@ class Digester:
         self.lane_a: Sequence[int] = numbers[: WORDS + 2]
         """Start, multiplier of the tag, multipliers of the words: of the sum whose upper half chooses the bucket."""
         self.lane_b: Sequence[int] = numbers[WORDS + 2 :]
+        self.secret = secret
         # Both sums in one: a word times both multipliers is one product of Python's integers.
         both = [b << 128 | a for a, b in zip(self.lane_a, self.lane_b, strict=True)]
         self._start, self._tag, self._words = both[0], both[1], both[2:]
@@ -82,6 +89,16 @@ class Digester:
         x ^= x >> 29
         x = x * _MIX_2 & _M64
         return x ^ x >> 32
+
+    def turn(self, name: str) -> int:
+        """What turns a digest for a class."""
+        if name == CLEAR:
+            return 0
+        return int.from_bytes(hashlib.blake2b(name.encode("utf-8"), key=self.secret, digest_size=8).digest(), "little")
+
+    def mark(self, name: str) -> int:
+        """The digest that says that something was filed under a class."""
+        return self.digest(short(CLASS + name.encode("utf-8")))
 
     def digests(self, subject: Wallet | Indicator) -> list[int]:
         """The digests of all keys of a subject."""

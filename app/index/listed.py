@@ -1,11 +1,14 @@
-"""Which ids something is said of: the index file of a node, kept in step with its log, shared by its workers.
+"""Which ids something is said of, and for whom it could be: the index file of a node, shared by its workers.
 
-One process writes, whoever holds the lock beside the file; the others map it and see each addition at once. The file is believed only up
-to the places that its head names: whoever stands further on in a log asks the listings themselves until the writer has caught up. It is
-built from the database when it is absent, damaged, behind or full: aside, then renamed, then the old one is marked as moved, so that
-every process opens the new one at its next look. What is added while the new one is built goes into both.
+Every worker maps the file and sees each addition at once; whoever adds holds the lock beside it for as long as that takes. Before a commit
+makes anything known its ids are added (`add`), after it the file's places move on (`advance`): a crash in between leaves an id too many,
+never one too few. Nothing is taken out again: what became of an id is read in the database, and a file built anew has what is live then.
 
-It answers "nothing is said" or "look". Every "look" is verified on the exact record by the caller before anything is told.
+The file is believed up to the places that its head names. It is built from the database when it is absent, damaged, full or for another
+database: aside, then renamed, then the old one is marked as moved, so that every process opens the new one at its next look. What this
+process adds meanwhile goes into both; what others add the builder reads from the database before he lets the new one take its place.
+
+It answers "nothing is said that you may read" or "look". Every "look" is verified on the exact record before anything is told.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +28,56 @@ import numpy as np
 from app.domain.address import Wallet
 from app.domain.errors import Unavailable
 from app.domain.identifiers import Indicator
+from app.domain.labels import Reader, ReaderClass
+from app.domain.reach import CLEAR, classes_of, read_reach
 from app.index import vector
 from app.index.buckets import Buckets, Damaged, Full, buckets_for
-from app.index.keys import keys_of_id
+from app.index.keys import SECRET_BYTES, Digester, keys_of_id
 from app.index.shapes import Shapes
 from app.index.vector import U32, U64, Bools
 
 log = logging.getLogger("cordon.index")
 
-NAME, ASIDE, LOCK = "listed.idx", "listed.new", "listed.lock"
+NAME, ASIDE, LOCK, BUILDING = "listed.idx", "listed.new", "listed.lock", "listed.building"
 FULL_SOON = 0.73
 """Share in use from which the owner should build a larger file."""
 _BATCH = 256
 """From so many ids on the arrays are worth their fixed cost."""
+_SLICE = 4_096
+"""Ids or fingerprints worked on between two chances for others: a few milliseconds."""
+_WAIT_S = 0.25
+_PAUSE_S = 0.000_5
+_READERS_KEPT = 4_096
+
+Filing = Iterable[tuple[str, Sequence[str]]]
+"""(reach, ids): what is to be filed, for whom (`storage` column `reach`)."""
+
+
+@dataclass(slots=True)
+class Built:
+    """A file that was built aside and has not taken its place yet."""
+
+    digester: Digester
+    shapes: Shapes
+    handle: int | None
+    buckets: Buckets | None = None
+    marks: set[str] = field(default_factory=set)
+    late: list[U64] = field(default_factory=list)
+
+    def digests(self, filing: Filing) -> U64:
+        """What is to be added for these, marks of classes included."""
+        return _digests(self.digester, self.shapes, filing, self.marks)
+
+    def take(self, filing: Filing) -> None:
+        """File these, too; a file that is full already will not be used."""
+        digests = self.digests(filing)
+        if self.buckets is None:
+            self.late.append(digests)
+            return
+        try:
+            _add(self.buckets, digests)
+        except Full:
+            self.buckets.mark_moved()
 
 
 class ListedIds:
@@ -43,104 +86,153 @@ class ListedIds:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._lock: int | None = None
-        self._aside: Buckets | None = None
-        self._aside_shapes: Shapes | None = None
+        self._built: Built | None = None
+        self._readers: dict[Reader, tuple[int, ...]] = {}
+        self._readers_at = (0, 0)
+        self._marks: set[str] = set()
         self.is_ready = False
-        """Whether a file is open; before that every probe says "look"."""
-        self._use(Buckets.create(None, buckets_for(0)))
+        """Whether the file is believed; before that every probe says "look"."""
+        self._use(Buckets.create(None, buckets_for(0), generation=0))
 
     def _use(self, buckets: Buckets) -> None:
         # The old mapping goes when the last array that looks into it does.
         self._buckets = buckets
         self._table: U32 = vector.table_of(buckets)
         self._shapes = Shapes(buckets.digester)
+        self._marks = set()
 
-    # --- open and build ----------------------------------------------------------------------------------------------
+    # --- open --------------------------------------------------------------------------------------------------------
 
-    @property
-    def is_writer(self) -> bool:
-        """Whether this process may add: it alone, or the one that holds the lock."""
-        return self._folder is None or self._lock is not None
+    def open(self) -> Mapping[str, int] | None:
+        """Map the file that stands there and see whether it is whole; its places, or None if it is not to be believed.
 
-    def become_writer(self) -> bool:
-        """Take the lock if nobody has it; it is given back by `close`, or by the system when the process ends."""
-        if self._folder is None or self._lock is not None:
-            return True
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
-        self._lock = handle
-        return True
-
-    def open(self, places: Mapping[str, int]) -> bool:
-        """Use the file that stands there, if it is whole and (for the writer) stands at exactly these places; whether it is used."""
+        Also one that is not believed is added to from now on: another process may still look into it. `believe` it when its places are
+        those of the database.
+        """
         if self._folder is None:
-            return False
+            return None
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            found = Buckets.open(self._folder / NAME, writable=self.is_writer)
-            if found.is_moved:
-                raise Damaged("the index was given up in the middle of being replaced")
-            if self.is_writer and found.places() != dict(places):
-                raise Damaged("the index stands at another place of the log")
-            if self.is_writer and not vector.verify(found):
-                raise Damaged("the index is not what its sums say: a crash, or a fault of the disk")
+            with self._alone():
+                found = Buckets.open(self._folder / NAME, writable=True)
+                if found.is_moved:
+                    raise Damaged("the index was given up in the middle of being replaced")
+                self._use(found)
+                if not vector.verify(found):
+                    raise Damaged("the index is not what its sums say: a crash, or a fault of the disk")
+                return found.places()
         except Damaged as why:
             log.info("index: %s", why)
-            return False
-        self._use(found)
+            return None
+
+    def believe(self) -> None:
+        """Answer from the file that was opened."""
         self.is_ready = True
-        return True
-
-    async def rebuild(self, ids: AsyncIterable[Sequence[str]], *, expected: int, places: Mapping[str, int]) -> None:
-        """Build the file anew from pages of ids; `places` are those before the first page was read, the ids of later ones may be in.
-
-        What `add` is told meanwhile goes into both files. What `remove` is told only leaves the old one: whether its id was on a page
-        cannot be known, and one fingerprint too many costs a look, one too few a victim. Unavailable if the disk has no room.
-        """
-        self.require_writer()
-        path = None if self._folder is None else self._folder / ASIDE
-        aside = Buckets.create(path, buckets_for(expected), generation=self._buckets.generation + 1)
-        self._aside, self._aside_shapes = aside, Shapes(aside.digester)
-        try:
-            async for page in ids:
-                if page:
-                    vector.add(aside, self._aside_shapes.ids(page))
-                    await asyncio.sleep(0)
-            if aside.is_moved:
-                raise Full("what was added meanwhile has no room")
-        except Full:
-            # The pages cannot be had a second time: the caller starts anew with the right number.
-            raise Unavailable("the index was built for too few ids: build it again for more") from None
-        finally:
-            self._aside = self._aside_shapes = None
-        aside.set_places(places)
-        self._replace_by(aside)
-
-    def _replace_by(self, aside: Buckets) -> None:
-        if self._folder is not None:
-            aside.flush()
-            (self._folder / ASIDE).replace(self._folder / NAME)
-        old = self._buckets
-        self._use(aside)
-        self.is_ready = True
-        old.mark_moved()
 
     def close(self) -> None:
-        """Write what is in memory to the disk, give the lock back."""
-        if self.is_writer and self.is_ready and self._folder is not None:
+        """Write what is in memory to the disk."""
+        if self._folder is not None and self.is_ready:
             self._buckets.flush()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def require_writer(self) -> None:
-        """Unavailable in a process that only reads."""
-        if not self.is_writer:
-            raise Unavailable("another process writes the index")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock beside the file; the system gives it back if the process dies. Unavailable if somebody keeps it."""
+        if self._folder is None:
+            yield
+            return
+        if self._lock is None:
+            self._lock = _open_lock(self._folder / LOCK)
+        until = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Unavailable("another worker holds the index for too long: send this again in a moment") from None
+                time.sleep(_PAUSE_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    # --- build -------------------------------------------------------------------------------------------------------
+
+    async def build(self, pages: AsyncIterable[Filing]) -> Built | None:
+        """A file of all that the pages name, beside the one in use; `adopt` it. None if another process is building one.
+
+        What `add` is told from now on goes into both. Unavailable if the disk has no room.
+        """
+        handle = self._may_build()
+        if self._folder is not None and handle is None:
+            return None
+        digester = Digester(os.urandom(SECRET_BYTES))
+        built = self._built = Built(digester, Shapes(digester), handle)
+        try:
+            gathered: list[U64] = []
+            async for page in pages:
+                for reach, ids in page:
+                    for start in range(0, len(ids), _SLICE):
+                        gathered.append(built.digests([(reach, ids[start : start + _SLICE])]))
+                        await asyncio.sleep(0)
+            distinct = await asyncio.to_thread(_distinct, gathered)
+            count = len(distinct) + sum(map(len, built.late))
+            path = None if self._folder is None else self._folder / ASIDE
+            generation = self._buckets.generation + 1
+            built.buckets = Buckets.create(path, buckets_for(count), generation=generation, secret=digester.secret)
+            for some in (distinct, *built.late):
+                for start in range(0, len(some), _SLICE):
+                    vector.add(built.buckets, some[start : start + _SLICE])
+                    await asyncio.sleep(0)
+            await asyncio.to_thread(built.buckets.flush)
+        except BaseException:
+            self.give_up(built)
+            raise
+        return built
+
+    def _may_build(self) -> int | None:
+        if self._folder is None:
+            return None
+        handle = _open_lock(self._folder / BUILDING)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        return handle
+
+    def give_up(self, built: Built) -> None:
+        """Somebody else may build."""
+        if self._built is built:
+            self._built = None
+        if built.handle is not None:
+            os.close(built.handle)
+            built.handle = None
+
+    def adopt(self, built: Built, places: Mapping[str, int]) -> bool:
+        """Let what was built take its place: true up to these places, for all processes. False if what came late had no room in it."""
+        made = built.buckets
+        assert made is not None
+        try:
+            if made.is_moved:
+                return False
+            with self._alone():
+                made.set_places(places)
+                made.note_move(self._buckets.moves + 1)
+                old = [self._buckets]
+                if self._folder is not None:
+                    old += _mapped(self._folder / NAME)
+                    (self._folder / ASIDE).replace(self._folder / NAME)
+                self._use(made)
+                self.is_ready = True
+                for one in old:
+                    one.mark_moved()
+            return True
+        finally:
+            self.give_up(built)
 
     # --- look --------------------------------------------------------------------------------------------------------
 
@@ -153,41 +245,70 @@ class ListedIds:
         """Share of the places that are in use."""
         return self._current().load
 
-    def holds_up_to(self, places: Mapping[str, int]) -> bool:
-        """Whether everything up to these places is in the file: if not, its "nothing" means nothing yet."""
-        stands = self._current().places()
-        if not self.is_ready:
-            return False
-        return all(stands.get(name, 0) >= place for name, place in places.items())
+    @property
+    def moves(self) -> int:
+        """Another number whenever something moved, in any process."""
+        return int(self._current().moves)
 
-    def may_hold(self, subject: Wallet | Indicator) -> bool:
-        """False: nothing is said of it, its kin or its links. True: look."""
-        buckets = self._current()
-        if not self.is_ready:
-            return True
-        return any(map(buckets.holds, buckets.digester.digests(subject)))
+    @property
+    def generation(self) -> int:
+        """Which file is in use: what was added to an earlier one may not be in it."""
+        return int(self._current().generation)
 
-    def may_hold_id(self, text: str) -> bool:
-        """The same for a canonical id."""
+    def places(self) -> Mapping[str, int]:
+        """Up to where the file is true; nothing if it is not believed."""
         buckets = self._current()
-        if not self.is_ready:
+        try:
+            return buckets.places() if self.is_ready else {}
+        except Damaged as why:
+            log.warning("index: %s", why)
+            return {}
+
+    def may_hold(self, subject: Wallet | Indicator, reader: Reader) -> bool:
+        """False: nothing is said of it, its kin or its links that the reader may read. True: look."""
+        buckets = self._current()
+        if not self.is_ready or reader.reader_class is ReaderClass.ALL:
             return True
-        return any(buckets.holds(buckets.digester.digest(key)) for key in keys_of_id(text))
+        turns, holds = self.turns(reader), buckets.holds
+        for digest in buckets.digester.digests(subject):
+            for turn in turns:
+                if holds(digest ^ turn):
+                    return True
+        return False
+
+    def turns(self, reader: Reader) -> tuple[int, ...]:
+        """What turns a digest for each class that a reader may read and that something is filed under; the first is 0, of what is for all.
+
+        For a reader of everything there are none: nobody knows all classes.
+        """
+        buckets = self._current()
+        at = (buckets.generation, buckets.classes)
+        if at != self._readers_at or len(self._readers) > _READERS_KEPT:
+            self._readers, self._readers_at = {}, at
+        found = self._readers.get(reader)
+        if found is None:
+            digester = buckets.digester
+            found = tuple([digester.turn(name) for name in classes_of(reader) if name == CLEAR or buckets.holds(digester.mark(name))])
+            self._readers[reader] = found
+        return found
 
     def shapes(self) -> Shapes:
         """The reader of the file that is in use now; probe with it before anything else is awaited."""
         self._current()
         return self._shapes
 
-    def probe(self, digests: U64) -> Bools:
-        """Which digests of `shapes` are there."""
+    def probe(self, digests: U64, turns: Sequence[int]) -> Bools:
+        """Which digests of `shapes` are there in any of the classes (`turns`)."""
         if not self.is_ready:
             return np.ones(len(digests), np.bool_)
-        return vector.probe(self._table, digests)
+        found = np.zeros(len(digests), np.bool_)
+        for turn in turns:
+            found |= vector.probe(self._table, digests ^ np.uint64(turn) if turn else digests)
+        return found
 
     def _current(self) -> Buckets:
         """The file; the new one if it was replaced."""
-        if self.is_ready and self._buckets.is_moved:
+        if self._buckets.is_moved:
             self.is_ready = self._reopen()
         return self._buckets
 
@@ -195,7 +316,7 @@ class ListedIds:
         if self._folder is None:
             return False
         try:
-            found = Buckets.open(self._folder / NAME, writable=self.is_writer)
+            found = Buckets.open(self._folder / NAME, writable=True)
         except Damaged as why:
             log.warning("index: %s", why)
             return False
@@ -206,52 +327,88 @@ class ListedIds:
 
     # --- keep in step ------------------------------------------------------------------------------------------------
 
-    def add(self, ids: Iterable[str]) -> None:
-        """Each id once: it has become one of which something is said. Full if the file must be built anew first."""
-        self._change(list(ids), added=True)
+    def add(self, filing: Filing) -> int:
+        """Something is about to be said of these; the generation that they went into. Unavailable if another process is in the way.
 
-    def remove(self, ids: Iterable[str]) -> None:
-        """Each id once, as often as it was added."""
-        self._change(list(ids), added=False)
+        A file without room for them is given up, for all processes: everything is looked at until a larger one was built.
+        """
+        filing = [(reach, ids) for reach, ids in filing if ids]
+        if filing:
+            with self._alone():
+                buckets = self._current()
+                self._put(buckets, filing)
+            if self._built is not None:
+                self._built.take(filing)
+        return self.generation
 
-    def _change(self, ids: list[str], *, added: bool) -> None:
-        self.require_writer()
-        if not ids:
+    def _put(self, buckets: Buckets, filing: Sequence[tuple[str, Sequence[str]]]) -> None:
+        if buckets.is_moved:
             return
-        if not self.is_ready:
-            if added:
-                self._add_aside(ids)
-            return
-        if not added:
-            self._buckets.remove([self._buckets.digester.digest(key) for text in ids for key in keys_of_id(text)])
-            return
+        known = len(self._marks)
         try:
-            _put(self._buckets, self._shapes, ids)
+            if buckets.is_dirty:  # somebody was killed in the middle of a batch: what he added stands, his sums do not
+                buckets.settle(*vector.sums_of(buckets), anew=True)
+            _add(buckets, _digests(buckets.digester, self._shapes, filing, self._marks))
         except Full:
-            # From now on the file says "nothing" where it should say "look": nobody may believe it, in no process.
+            log.info("the index is full: everything is looked up in the database until a larger one is built")
             self.is_ready = False
-            self._buckets.mark_moved()
-            raise
-        finally:
-            self._add_aside(ids)
+            buckets.mark_moved()
+        if len(self._marks) != known:
+            buckets.note_class()
 
-    def _add_aside(self, ids: list[str]) -> None:
-        """The same into the file that is being built, if one is; one that is full already will not be used."""
-        if self._aside is None or self._aside_shapes is None:
-            return
-        try:
-            _put(self._aside, self._aside_shapes, ids)
-        except Full:
-            self._aside.mark_moved()
+    def advance(self, places: Mapping[str, tuple[int, int]]) -> None:
+        """(from, to) by name: what lies between was added and is committed. A place before `from` stays where it is.
 
-    def advance(self, places: Mapping[str, int]) -> None:
-        """Say up to where the file is true now: after the changes of a batch, never before."""
-        self.require_writer()
-        self._buckets.set_places({**self._buckets.places(), **places})
+        Whoever keeps what he read in the database reads it again, whatever the places.
+        """
+        with self._alone():
+            buckets = self._current()
+            try:
+                stands = buckets.places()
+            except Damaged as why:
+                log.warning("index: %s", why)
+                buckets.mark_moved()
+                return
+            further = {name: end for name, (first, end) in places.items() if first <= stands.get(name, 0) < end}
+            if further:
+                buckets.set_places({**stands, **further})
+            buckets.note_move()
 
 
-def _put(buckets: Buckets, shapes: Shapes, ids: Sequence[str]) -> None:
-    if len(ids) >= _BATCH:
-        vector.add(buckets, shapes.ids(ids))
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _mapped(path: Path) -> list[Buckets]:
+    try:
+        return [Buckets.open(path, writable=True)]
+    except Damaged:
+        return []
+
+
+def _digests(digester: Digester, shapes: Shapes, filing: Filing, marks: set[str]) -> U64:
+    """The digests of ids, turned for each class of their reach, and the marks of classes that are not among `marks` yet."""
+    found: list[U64] = []
+    for reach, ids in filing:
+        if len(ids) >= _BATCH:
+            digests = shapes.ids(ids)
+        else:
+            digests = np.array([digester.digest(key) for text in ids for key in keys_of_id(text)], np.uint64)
+        for name in read_reach(reach):
+            turn = digester.turn(name)
+            found.append(digests ^ np.uint64(turn) if turn else digests)
+            if name != CLEAR and name not in marks:
+                marks.add(name)
+                found.append(np.array([digester.mark(name)], np.uint64))
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _distinct(digests: Sequence[U64]) -> U64:
+    return np.unique(np.concatenate(digests)) if digests else np.empty(0, np.uint64)
+
+
+def _add(buckets: Buckets, digests: U64) -> None:
+    if len(digests) >= _BATCH:
+        vector.add(buckets, digests)
     else:
-        buckets.add([buckets.digester.digest(key) for text in ids for key in keys_of_id(text)])
+        buckets.add(digests.tolist())

@@ -1,62 +1,80 @@
-"""The live listings in memory: what a lookup asks, so that it never waits for a database.
+"""What a lookup asks: the index file first, which knows of nearly every id that nothing is said of it; then the database.
 
-Built from storage at start, moved after each commit and never before it: nothing is shown that a crash could take back.
-Holds every listing whose fold state is `active`, whoever may see it; the reader's filter comes in `domain/answer`.
+Moved around each commit: before it the ids are added to the file (`announce`), after it whatever was read before is forgotten (`move`).
+So nothing is shown that a crash could take back, and nothing that is committed is missed. While the file is not there, not believed or
+behind, everything is looked up in the database.
+
+Holds no listing for good: what was read lately is kept for a while, whoever may see it; the reader's filter comes in `domain/answer`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from app.domain.address import Wallet, kin_keys, read_canonical_wallet
-from app.domain.answer import Link, Listing
-from app.domain.errors import InvalidAddress, Unavailable
-from app.index.buckets import Full
-from app.index.listed import ListedIds
+from app.domain.answer import Listing
+from app.domain.errors import Unavailable
+from app.domain.identifiers import EntityId, Subject, read_id
+from app.domain.labels import EVERYTHING, Reader
+from app.index.keys import keys_of_id
+from app.index.known import NOTHING_KNOWN, Known, read_known
+from app.index.listed import Filing, ListedIds
 from app.index.turns import Turn
 from app.storage.database import Database, Transaction
 
-log = logging.getLogger("cordon.index")
-
 ATTEMPTS = 5
 """How often others' commits may come between before a still snapshot is given up."""
+MOST_KEPT = 8_192
+"""Subjects of which is kept what was read."""
+_QUICK = 8
+"""Up to so many subjects are read one by one without leaving the thread (SQLite), where that is quicker than one read transaction."""
+_MANY = 256
+"""From so many ids that moved at once, all that was kept is forgotten rather than sought."""
+
+EPOCH = "@"
+"""Under this name, and what tells one database from another, a file keeps the epoch: how often statements moved that were there."""
 
 Follower = Callable[[Collection[str] | None], None]
-"""Is told the ids of which something else is said, in the same step; None: everything was read anew."""
+"""Is told the ids of which something else is said, in the same step; None: it may be any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What was added to the file before its commit, and to which file."""
+
+    filing: Filing
+    generation: int
 
 
 class ListingIndex:
-    """subject id -> its live listings; kin key -> listed wallets of that holder; id -> live links from or to it.
+    """The index of one process. `listed`: its file; without one every question goes to the database."""
 
-    Replaced tuples only, so a reader that holds one never sees it change under it.
-    """
-
-    def __init__(self, listed: ListedIds | None = None, *, database: Database | None = None) -> None:
-        """`database`: what `still` opens a snapshot of."""
-        self._listed = listed
+    def __init__(self, database: Database, listed: ListedIds | None = None) -> None:
         self._database = database
+        self._listed = listed
         self._lock = asyncio.Lock()
         self.catching_up: list[Callable[[], Awaitable[None]]] = []
         """What takes in the commits of other workers."""
-        self._by_subject: dict[str, tuple[Listing, ...]] = {}
-        self._by_statement: dict[tuple[str, str], dict[str, None]] = {}
-        self._by_key: dict[bytes, tuple[str, ...]] = {}
-        self._links: dict[str, tuple[Link, ...]] = {}
-        self._linked_by: dict[tuple[str, str], dict[str, None]] = {}
         self.positions: dict[str, int] = {}
-        """Per log, the index up to which its statements are in here."""
+        """Per log, the index up to which its statements were taken in."""
+        self.epoch = (EPOCH, 0)
+        """Under which name the file keeps how often statements moved without their log growing, and how often that was here."""
+        self.has_erased = False
+        """Whether content was destroyed whose ids are still in the file."""
+        self._is_current = False
+        self._seen = -1
+        self._kept: dict[str, Known] = {}
+        self._under: dict[bytes, set[str]] = {}
+        self._version = 0
         self._touched: dict[str, None] | None = None  # None: of every id
         self._followers: list[Follower] = []
 
-    def __len__(self) -> int:
-        return len(self._by_subject)
-
-    def subjects(self) -> tuple[str, ...]:
-        """Every id with a live listing."""
-        return tuple(self._by_subject)
+    def start(self, positions: Mapping[str, int], epoch: tuple[str, int]) -> None:
+        """Everything up to these places is taken in: it stands in the database."""
+        self.positions = dict(positions)
+        self.epoch = epoch
 
     # --- stand still -------------------------------------------------------------------------------------------------
 
@@ -70,7 +88,6 @@ class ListingIndex:
 
         Unavailable if other workers log faster than this one can follow.
         """
-        assert self._database is not None
         for _ in range(ATTEMPTS):
             async with self.turn() as turn:
                 await turn.take()
@@ -101,129 +118,161 @@ class ListingIndex:
         """Tell somebody from now on what moves. He must be quick: a commit waits for him."""
         self._followers.append(told)
 
-    def find(self, subject: str) -> tuple[Listing, ...]:
-        """Live listings on an id, oldest first; empty if none."""
-        return self._by_subject.get(subject, ())
+    # --- look --------------------------------------------------------------------------------------------------------
 
-    def same_key(self, wallet: Wallet) -> list[str]:
-        """Listed ids of the same holder on other chains or in other forms."""
-        found: list[str] = []
-        for key in kin_keys(wallet):
-            for other in self._by_key.get(key, ()):
-                if other != wallet.id and other not in found:
-                    found.append(other)
-        return found
+    @property
+    def is_current(self) -> bool:
+        """Whether the file knows of everything that was taken in here: its "nothing is said" counts."""
+        if self._listed is not None and self._listed.moves != self._seen:
+            self._look_again()
+        return self._is_current
 
-    def links(self, subject: str) -> tuple[Link, ...]:
-        """Live links from or to an id."""
-        return self._links.get(subject, ())
+    def may_know(self, subject: Subject, reader: Reader) -> bool:
+        """False: nothing is said that the reader may see of it, its kin or its links. True: `known` has to tell."""
+        if isinstance(subject, EntityId):
+            return True  # entities are in no file: nobody screens them
+        return not self.is_current or self._listed is None or self._listed.may_hold(subject, reader)
 
-    def replace(self, statements: Iterable[tuple[str, str]], listings: Iterable[Listing], links: Iterable[Link] = ()) -> None:
-        """Take out all items of `statements` (origin, sid), then put `listings` and `links` in: one admitted batch is one call."""
-        before: dict[str, bool] = {}
-        for statement in statements:
-            for subject in self._by_statement.pop(statement, {}):
-                before.setdefault(subject, self.holds(subject))
-                self._take_out(subject, statement)
-            for end in self._linked_by.pop(statement, {}):
-                before.setdefault(end, self.holds(end))
-                self._unlink(end, statement)
-        for listing in listings:
-            if listing.state == "active":
-                before.setdefault(listing.subject, self.holds(listing.subject))
-                self._put_in(listing)
-        for link in links:
-            if link.state == "active":
-                for end in (str(link.item["from"]), str(link.item["to"])):
-                    before.setdefault(end, self.holds(end))
-                self._link(link)
-        self._tell_listed(before)
+    async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:
+        """What is said of the subjects, of their kin and of what they are linked with. Does not wait where nothing is."""
+        wanted = [one for one in subjects if self.may_know(one, reader)]
+        if not wanted:
+            return NOTHING_KNOWN
+        found = [self._kept[one.id] for one in wanted if one.id in self._kept]
+        lacking = {one.id: one for one in wanted if one.id not in self._kept}
+        if lacking:
+            found += await self._read(list(lacking.values()))
+        return found[0] if len(found) == 1 else NOTHING_KNOWN.and_also(found)
+
+    async def known_in(self, tx: Transaction, subjects: Iterable[Subject], reader: Reader) -> Known:
+        """The same as a snapshot has it that `still` gave."""
+        wanted = {one.id: one for one in subjects if self.may_know(one, reader)}
+        return NOTHING_KNOWN.and_also((await read_known(tx, list(wanted.values()))).values()) if wanted else NOTHING_KNOWN
+
+    async def find(self, id_: str) -> tuple[Listing, ...]:
+        """The live listings on one id, whoever may see them, oldest first."""
+        return tuple((await self.known([read_id(id_)], EVERYTHING)).find(id_))
+
+    async def _read(self, subjects: Sequence[Subject]) -> list[Known]:
+        version, moves = self._version, self._moves
+        found: dict[str, Known] = {}
+        if len(subjects) <= _QUICK and self._database.dialect == "sqlite":
+            for one in subjects:
+                found |= await read_known(self._database.quick, [one])
+        else:
+            async with self._database.reading() as tx:
+                found = await read_known(tx, subjects)
+        if (version, moves) == (self._version, self._moves):  # else some of it may have been read before it moved
+            self._keep(found)
+        return list(found.values())
+
+    def _keep(self, found: Mapping[str, Known]) -> None:
+        if len(self._kept) + len(found) > MOST_KEPT:
+            self._forget_all()
+        if len(found) > MOST_KEPT:
+            return
+        for id_, known in found.items():
+            self._kept[id_] = known
+            for other in {id_, *known.listings, *_ends(known)}:
+                for key in _keys(other):
+                    self._under.setdefault(key, set()).add(id_)
+
+    def _forget(self, ids: Collection[str]) -> None:
+        if not self._kept:
+            return
+        if len(ids) >= _MANY:
+            self._forget_all()
+            return
+        for id_ in ids:
+            for key in _keys(id_):
+                for kept in self._under.pop(key, ()):
+                    self._kept.pop(kept, None)
+
+    def _forget_all(self) -> None:
+        self._kept, self._under = {}, {}
+
+    @property
+    def _moves(self) -> int:
+        return 0 if self._listed is None else self._listed.moves
+
+    def _look_again(self) -> None:
+        """Something has moved in another process: what was read before may be read no more."""
+        self._forget_all()
+        self._compare()
+
+    def _compare(self) -> None:
+        """See whether the file has come as far as this process."""
+        listed = self._listed
+        assert listed is not None
+        self._seen = listed.moves
+        stands = listed.places()
+        name, epoch = self.epoch
+        behind = [origin for origin, size in self.positions.items() if size > stands.get(origin, 0)]
+        self._is_current = listed.is_ready and not behind and stands.get(name, -1) >= epoch
+
+    # --- keep in step ------------------------------------------------------------------------------------------------
+
+    def announce(self, filing: Iterable[tuple[str, Sequence[str]]]) -> Announced:
+        """Before a commit: what will be said, and for whom. It is in the file from now on, whatever becomes of the commit."""
+        kept = [(reach, ids) for reach, ids in filing if ids]
+        return Announced(kept, 0 if self._listed is None else self._listed.add(kept))
+
+    def move(
+        self,
+        touched: Collection[str] | None,
+        *,
+        announced: Announced | None = None,
+        places: Mapping[str, tuple[int, int]] | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        """After a commit: something else is said of these ids (None: it may be any).
+
+        `places`: by log from which index to which it is taken in with this; `epoch`: the new one, if statements moved that were there.
+        Without anything `announced`, not even nothing, it was another process that moved them, and the file is his to advance.
+        """
+        for origin, (_, end) in (places or {}).items():
+            self.positions[origin] = max(end, self.positions.get(origin, 0))
+        advances = dict(places or {})
+        if epoch is not None and epoch > self.epoch[1]:
+            name, before = self.epoch
+            self.epoch = (name, epoch)
+            if announced is not None:
+                advances[name] = (before, epoch)
+        self._version += 1
+        if touched is None:
+            self._touched = None
+        elif self._touched is not None:
+            self._touched |= dict.fromkeys(touched)
+        self._move_file(touched, announced, advances)
         for told in self._followers:
-            told(before)
+            told(touched)
 
-    def holds(self, subject: str) -> bool:
-        """Whether anything live is said of an id: a listing, or a link from or to it."""
-        return subject in self._by_subject or subject in self._links
-
-    def ids(self) -> Iterator[list[str]]:
-        """Every id of which something live is said as of now, once, in pages."""
-        both = [*self._by_subject, *(end for end in self._links if end not in self._by_subject)]
-        for start in range(0, len(both), 10_000):
-            yield both[start : start + 10_000]
-
-    def _tell_listed(self, before: Mapping[str, bool]) -> None:
-        """Move the fingerprints by what became known or unknown, in the same step: no lookup can come between."""
-        if self._listed is None:
+    def _move_file(self, touched: Collection[str] | None, announced: Announced | None, advances: Mapping[str, tuple[int, int]]) -> None:
+        listed = self._listed
+        if touched is None:
+            self._forget_all()
+        else:
+            self._forget(touched)
+        if listed is None:
             return
         try:
-            self._listed.add([subject for subject, was in before.items() if not was and self.holds(subject)])
-        except Full:
-            log.info("the fingerprints are full: lists are looked up row by row until a larger table is built")
-        self._listed.remove([subject for subject, was in before.items() if was and not self.holds(subject)])
-
-    def become(self, other: ListingIndex) -> None:
-        """Hold what `other` holds from now on, which nobody else may use: it was loaded anew beside this one."""
-        if self._touched is not None:
-            self._touched |= dict.fromkeys(self._by_subject) | dict.fromkeys(other._by_subject)
-        before = (
-            {id_: self.holds(id_) for index in (self, other) for page in index.ids() for id_ in page} if self._listed is not None else {}
-        )
-        self._by_subject, self._by_statement, self._by_key = other._by_subject, other._by_statement, other._by_key
-        self._links, self._linked_by, self.positions = other._links, other._linked_by, other.positions
-        self._tell_listed(before)
-        for told in self._followers:
-            told(None)
-
-    def _link(self, link: Link) -> None:
-        for end in (str(link.item["from"]), str(link.item["to"])):
-            self._links[end] = (*self._links.get(end, ()), link)
-            self._linked_by.setdefault((link.origin, link.sid), {})[end] = None
-
-    def _unlink(self, end: str, statement: tuple[str, str]) -> None:
-        kept = tuple(x for x in self._links.get(end, ()) if (x.origin, x.sid) != statement)
-        if kept:
-            self._links[end] = kept
-        else:
-            self._links.pop(end, None)
-
-    def _put_in(self, listing: Listing) -> None:
-        statement = (listing.origin, listing.sid)
-        subject = listing.subject
-        if self._touched is not None:
-            self._touched[subject] = None
-        before = self._by_subject.get(subject)
-        if before is None:
-            self._by_subject[subject] = (listing,)
-            self._relate(subject)
-        else:
-            self._by_subject[subject] = tuple(sorted((*before, listing), key=lambda x: (x.accepted_ms, x.origin, x.index, x.number)))
-        self._by_statement.setdefault(statement, {})[subject] = None
-
-    def _take_out(self, subject: str, statement: tuple[str, str]) -> None:
-        if self._touched is not None:
-            self._touched[subject] = None
-        kept = tuple(x for x in self._by_subject.get(subject, ()) if (x.origin, x.sid) != statement)
-        if kept:
-            self._by_subject[subject] = kept
-        elif self._by_subject.pop(subject, None) is not None:
-            self._unrelate(subject)
-
-    def _relate(self, subject: str) -> None:
-        for key in _keys_of(subject):
-            self._by_key[key] = (*self._by_key.get(key, ()), subject)
-
-    def _unrelate(self, subject: str) -> None:
-        for key in _keys_of(subject):
-            left = tuple(x for x in self._by_key.get(key, ()) if x != subject)
-            if left:
-                self._by_key[key] = left
-            else:
-                self._by_key.pop(key, None)
+            # Another file may have taken the place of the one that was added to.
+            if announced is not None and announced.generation != listed.generation:
+                listed.add(announced.filing)
+            is_alone = listed.moves == self._seen
+            listed.advance(advances)
+        except Unavailable:  # committed it is: without the file, then, until it has caught up
+            self._seen, self._is_current = listed.moves, False
+            return
+        if not is_alone:
+            self._forget_all()
+        self._compare()
 
 
-def _keys_of(subject: str) -> tuple[bytes, ...]:
-    """The kin keys of a wallet id; none for what is no wallet."""
-    try:
-        return kin_keys(read_canonical_wallet(subject))
-    except InvalidAddress:
-        return ()
+def _ends(known: Known) -> Iterable[str]:
+    return (str(link.item[end]) for links in known.links_of.values() for link in links for end in ("from", "to"))
+
+
+def _keys(id_: str) -> Iterable[bytes]:
+    """Under which keys a move of an id is felt: those that it shares with its kin, and its text for what has none."""
+    return keys_of_id(id_) or (id_.encode("utf-8"),)

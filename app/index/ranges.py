@@ -1,21 +1,31 @@
 """Listed ids by the first 16 bits of the plain SHA-256 of their text: what a range request in the shape of HIBP needs (domain §2.10).
 
-The views have their own keys (`identifiers.id_key`), so this is a second, smaller order of the same ids. It is made when it is first
-asked for, in slices, and kept in step with the index from then on; a node that nobody asks so has none. It holds every id of which
-anything live is said: who may see what of it is decided by whoever asks.
+The views have their own keys (`identifiers.id_key`), so this is a second, smaller order of the same ids: for each range the places of the
+items that name one, eight bytes each. It is made when it is first asked for, and kept in step with the index from then on; a node that
+nobody asks so has none. A place may be of what is live no more: the rows are read for each answer, and say so.
 """
 
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Collection
 from hashlib import sha256
 
+import numpy as np
+
+from app.domain.answer import Listing
 from app.index.listings import ListingIndex
+from app.index.vector import I64, U16
+from app.storage.database import Database
 
 RANGES = 1 << 16
 SLICE = 1_000
 """Ids that are hashed between two chances for others: about a millisecond."""
+STRETCH = 256
+"""Statements that are read at a time."""
+MOST_MOVED = 200_000
+"""Ids that are kept beside the places before all are read anew."""
 
 
 def plain_key(id_: str) -> bytes:
@@ -24,59 +34,77 @@ def plain_key(id_: str) -> bytes:
 
 
 def range_of(id_: str) -> int:
-    """The range of an id: the first 16 bits of its plain key."""
+    """The range in which an id stands."""
     return int.from_bytes(plain_key(id_)[:2], "big")
 
 
-class IdRanges:
-    """65,536 lists of ids."""
+class _Places:
+    """The places of items by range, as they stood when they were read."""
 
-    def __init__(self, index: ListingIndex) -> None:
-        self._index = index
-        self._ranges: list[list[str]] | None = None
-        self._moved: dict[str, None] = {}
+    def __init__(self, origins: list[str], ranges: U16, places: I64) -> None:
+        order = np.argsort(ranges, kind="stable")
+        self._origins = origins
+        self._places = places[order]
+        self._starts = np.searchsorted(ranges[order], np.arange(RANGES + 1))
+
+    def of(self, number: int) -> list[tuple[str, int, int]]:
+        """(origin, index, number of the item) of a range."""
+        packed = self._places[self._starts[number] : self._starts[number + 1]].tolist()
+        return [(self._origins[one >> _LOG_BITS], one >> _NUMBER_BITS & _INDEX_MASK, one & _NUMBER_MASK) for one in packed]
+
+
+_NUMBER_BITS, _LOG_BITS = 20, 54
+_NUMBER_MASK, _INDEX_MASK = (1 << _NUMBER_BITS) - 1, (1 << _LOG_BITS - _NUMBER_BITS) - 1
+
+
+class IdRanges:
+    """65,536 ranges of listed ids."""
+
+    def __init__(self, database: Database, index: ListingIndex) -> None:
+        self._database = database
+        self._places: _Places | None = None
+        self._moved: dict[int, set[str]] = {}
+        self._moves = 0
         self._version = 0
         self._making = asyncio.Lock()
         index.follow(self._follow)
 
-    async def ids(self, number: int) -> tuple[str, ...]:
-        """The ids of one range; the first call waits until all are made."""
-        if self._ranges is None:
-            async with self._making:
-                while self._ranges is None:
-                    await self._make()
-        return tuple(self._ranges[number])
+    async def listings(self, number: int) -> list[Listing]:
+        """The live listings of a range, whoever may see them; the first call waits until all ranges are made."""
+        async with self._making:
+            while self._places is None:
+                await self._make()
+        places, moved = self._places.of(number), self._moved.get(number, set())
+        if not places and not moved:
+            return []
+        async with self._database.reading() as tx:
+            ids = await tx.filed.ids_at(places)
+            return await tx.filed.listings(dict.fromkeys([*ids, *sorted(moved)]))
 
     async def _make(self) -> None:
-        """From what the index holds now; what moves meanwhile is put right at the end. Without effect if the index was read anew."""
-        version, self._moved = self._version, {}
-        made: list[list[str]] = [[] for _ in range(RANGES)]
-        subjects = self._index.subjects()
-        for start in range(0, len(subjects), SLICE):
-            for id_ in subjects[start : start + SLICE]:
-                made[range_of(id_)].append(id_)
-            await asyncio.sleep(0)
+        """Stretch by stretch; what moves meanwhile is kept by id. Without effect if it may have been anything."""
+        version, self._moved, self._moves = self._version, {}, 0
+        async with self._database.reading() as tx:
+            heads = await tx.log.heads()
+        ranges, places = array("H"), array("q")
+        for log, head in enumerate(heads):
+            for first in range(0, head.size, STRETCH):
+                async with self._database.reading() as tx:
+                    rows = await tx.filed.places(head.origin, first, first + STRETCH)
+                for start in range(0, len(rows), SLICE):
+                    for index, number, subject in rows[start : start + SLICE]:
+                        ranges.append(range_of(subject))
+                        places.append(log << _LOG_BITS | index << _NUMBER_BITS | number)
+                    await asyncio.sleep(0)
         if version == self._version:
-            self._ranges = made
-            self._put_right(self._moved)
-            self._moved = {}
+            self._places = _Places([head.origin for head in heads], np.array(ranges, np.uint16), np.array(places, np.int64))
 
     def _follow(self, ids: Collection[str] | None) -> None:
-        """Something else is said of these ids; None: of all."""
-        if ids is None:
-            self._ranges = None
+        """Something else is said of these ids; None: it may be of any."""
+        if ids is None or self._moves > MOST_MOVED:
+            self._places = None
             self._version += 1
-        elif self._ranges is not None:
-            self._put_right(ids)
-        elif self._making.locked():
-            self._moved.update(dict.fromkeys(ids))
-
-    def _put_right(self, ids: Collection[str]) -> None:
-        assert self._ranges is not None
-        for id_ in ids:
-            own = self._ranges[range_of(id_)]
-            is_listed = bool(self._index.find(id_))
-            if is_listed and id_ not in own:
-                own.append(id_)
-            elif not is_listed and id_ in own:
-                own.remove(id_)
+        elif self._places is not None or self._making.locked():
+            self._moves += len(ids)
+            for id_ in ids:
+                self._moved.setdefault(range_of(id_), set()).add(id_)

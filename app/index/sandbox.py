@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from app.domain.address import Wallet
-from app.domain.answer import Link, Listing
+from collections.abc import Iterable
+
+from app.domain.identifiers import Subject
+from app.domain.labels import Reader
 from app.domain.sandbox import IDS, LINK, LISTING
-from app.index.listings import ListingIndex
+from app.index.known import NOTHING_KNOWN, Knowing, Known
+from app.storage.database import Transaction
+
+_FIXED = Known({LISTING.subject: (LISTING,)}, {str(LINK.item["from"]): (LINK,)})
 
 
-class SandboxIndex(ListingIndex):
-    """Looks the sandbox's ids up in what is fixed, every other in the live index; holds nothing itself."""
+class SandboxIndex:
+    """Tells of the sandbox's ids what is fixed, of every other what the live index tells; holds nothing itself."""
 
-    def __init__(self, live: ListingIndex) -> None:
-        super().__init__()
+    def __init__(self, live: Knowing) -> None:
         self._live = live
 
-    def find(self, subject: str) -> tuple[Listing, ...]:
-        """Live listings on an id; of the sandbox's ids what is fixed."""
-        if subject in IDS:
-            return (LISTING,) if subject == LISTING.subject else ()
-        return self._live.find(subject)
+    def may_know(self, subject: Subject, reader: Reader) -> bool:
+        """As in the live index; of the sandbox's ids something may always be known."""
+        return subject.id in IDS or self._live.may_know(subject, reader)
 
-    def same_key(self, wallet: Wallet) -> list[str]:
-        """As in the live index."""
-        return [] if wallet.id in IDS else self._live.same_key(wallet)
+    async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:
+        """What the live index tells, and what is fixed."""
+        asked = list(subjects)
+        found = await self._live.known([one for one in asked if one.id not in IDS], reader)
+        return _with_fixed(asked, found)
 
-    def links(self, subject: str) -> tuple[Link, ...]:
-        """Live links of an id; of the sandbox's ids what is fixed."""
-        if subject in IDS:
-            return (LINK,) if subject == LINK.item["from"] else ()
-        return self._live.links(subject)
+    async def known_in(self, tx: Transaction, subjects: Iterable[Subject], reader: Reader) -> Known:
+        """The same in a snapshot."""
+        asked = list(subjects)
+        found = await self._live.known_in(tx, [one for one in asked if one.id not in IDS], reader)
+        return _with_fixed(asked, found)
+
+
+def _with_fixed(asked: Iterable[Subject], found: Known) -> Known:
+    if all(one.id not in IDS for one in asked):
+        return found
+    return _FIXED if found is NOTHING_KNOWN else found.and_also([_FIXED])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.index.buckets import BUCKET_BYTES, GONE, HEAD_BYTES, SLOTS, Buckets, Full
+from app.index.buckets import BUCKET_BYTES, HEAD_BYTES, SLOTS, Buckets, Full
 from app.index.keys import Digester
 
 U8 = npt.NDArray[np.uint8]
@@ -76,7 +76,6 @@ def split(digests: U64, size: int) -> tuple[I64, U32]:
     homes = (((digests & _LOW) * _U(size)) >> _HALF).astype(np.int64)
     marks = (digests >> _HALF).astype(np.uint32)
     marks[marks == 0] = 1
-    marks[marks == GONE] = GONE - 1
     return homes, marks
 
 
@@ -110,19 +109,22 @@ def _any(equal: Bools) -> Bools:
     return np.asarray((words[:, 0] | words[:, 1]) != 0)
 
 
-def add(buckets: Buckets, digests: U64) -> None:
-    """Put fingerprints in, each as often as it stands there. Full before anything is written if there is no room for all."""
+def add(buckets: Buckets, digests: U64) -> int:
+    """Put those fingerprints in that are not there; how many. Full before anything is written if there might be no room for all."""
     if len(digests) > buckets.room:
         raise Full(f"{len(digests)} more would fill the index beyond three quarters")
     buckets.begin()
     table = table_of(buckets)
-    plain = placed = 0
-    for start in range(0, len(digests), 1 << 20):
-        homes, marks = split(digests[start : start + (1 << 20)], len(table))
+    count = plain = placed = 0
+    for start in range(0, len(digests), PIECE):
+        piece = np.unique(digests[start : start + PIECE])
+        homes, marks = split(piece[~_probe(table, piece)], len(table))
         more_plain, more_placed = _place(table, homes, marks)
+        count += len(marks)
         plain += more_plain
         placed += more_placed
-    buckets.settle(len(digests), 0, plain, placed)
+    buckets.settle(count, plain, placed)
+    return count
 
 
 def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
@@ -143,22 +145,23 @@ def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
     return plain, placed
 
 
-def verify(buckets: Buckets) -> bool:
-    """`Buckets.verify`, at the speed of memory."""
-    if buckets.is_dirty:
-        return False
+def sums_of(buckets: Buckets) -> tuple[int, int, int]:
+    """The count and the sums that the places come to."""
     table = table_of(buckets)
-    count = gone = plain = placed = 0
+    count = plain = placed = 0
     for start in range(0, len(table), PIECE):
         rows = table[start : start + PIECE]
         sums = rows.sum(axis=1, dtype=np.uint64)
         plain += int(sums.sum(dtype=np.uint64))
         with np.errstate(over="ignore"):
             placed += int((sums * np.arange(start + 1, start + 1 + len(rows), dtype=np.uint64)).sum(dtype=np.uint64))
-        removed = int(np.count_nonzero(rows == GONE))
-        gone += removed
-        count += int(np.count_nonzero(rows)) - removed
-    return (count, gone, plain & 0xFFFFFFFFFFFFFFFF, placed & 0xFFFFFFFFFFFFFFFF) == buckets.counts()
+        count += int(np.count_nonzero(rows))
+    return count, plain & 0xFFFFFFFFFFFFFFFF, placed & 0xFFFFFFFFFFFFFFFF
 
 
-__all__ = ["BUCKET_BYTES", "add", "digest_rows", "digest_words", "lanes", "probe", "split", "table_of", "verify"]
+def verify(buckets: Buckets) -> bool:
+    """`Buckets.verify`, at the speed of memory."""
+    return not buckets.is_dirty and sums_of(buckets) == buckets.counts()
+
+
+__all__ = ["BUCKET_BYTES", "add", "digest_rows", "digest_words", "lanes", "probe", "split", "sums_of", "table_of", "verify"]

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from app.domain.answer import Listing, Moment
@@ -69,9 +70,21 @@ class View:
         """Something else may be said of these ids."""
         self._waiting.update(dict.fromkeys(ids))
 
+    def begin_anew(self) -> None:
+        """Nobody can say of which ids something else is said: all of them will be touched."""
+        self._changed.update([number for number, bucket in enumerate(self._buckets) if bucket])
+        self._buckets = [b""] * BUCKETS
+        self._waiting, self._due = {}, []
+
     def is_current(self, second: int) -> bool:
         """Whether the newest sealed tree says what is to be said at this second."""
         return not self._waiting and not self._changed and not (self._due and self._due[0][0] <= second)
+
+    def next(self, moment: Moment, most: int) -> list[str]:
+        """The ids that `look` would read now, in its order."""
+        while self._due and self._due[0][0] <= moment.now_s:
+            self._waiting[heapq.heappop(self._due)[1]] = None
+        return list(islice(reversed(self._waiting), most))
 
     def look(self, find: Find, moment: Moment, *, most: int = SLICE) -> bool:
         """Read up to `most` ids again whose listings moved or whose time has come; whether none is left."""

@@ -20,6 +20,7 @@ from app.domain.address import chains
 from app.domain.answer import Match
 from app.domain.canonical import JsonValue, read_json
 from app.domain.errors import Refused, Schema, TooLarge
+from app.domain.labels import Reader
 from app.domain.rows import UNJUDGED, Line, Query, line_of
 from app.index.bulk import Lines, count_ends, holds_controls, pieces, to_look_at
 from app.index.listed import ListedIds
@@ -38,8 +39,9 @@ Words = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of a list is wanted. `unlisted`: as JSON, what the caller's policy makes of a row of which nothing is said."""
+    """What of a list is wanted, and by whom. `unlisted`: as JSON, what the caller's policy makes of a row of which nothing is said."""
 
+    reader: Reader
     hits_only: bool
     checksums: bool = False
     unlisted: bytes = UNJUDGED
@@ -90,7 +92,7 @@ class Bulk:
     async def _plain(self, lot: Lot, ask: Ask, tally: Tally, wanted: Wanted) -> AsyncIterator[list[Row]]:
         lines = Lines.of(lot.text)
         for piece in pieces(lines):
-            chosen = to_look_at(self._listed, lines, piece, checksums=wanted.checksums, is_current=self._is_current())
+            chosen = to_look_at(self._listed, lines, piece, reader=wanted.reader, checksums=wanted.checksums, is_current=self._is_current())
             answers = await _look([_plain_row(lines.line(number)) for number in chosen], ask)
             first = tally.rows - piece.start
             tally.rows += len(piece)

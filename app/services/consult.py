@@ -32,6 +32,7 @@ from app.domain.identifiers import Indicator, describe, read_id, read_subject
 from app.domain.labels import Label, Reader, can_read
 from app.domain.permission import Caller
 from app.domain.sources import is_degraded
+from app.index.known import Knowing, Known
 from app.seal.keyring import KeyRecord, Keyring
 from app.services.admit.valve import AHEAD_MS
 from app.storage.database import Database, Transaction
@@ -42,16 +43,17 @@ from app.storage.words import words_of
 _STATE_WORDS = {"inert": "inert", "waiting": "held"}
 
 
-Find = Callable[[Wallet | Indicator, Reader, Moment], Finding]
+Find = Callable[[Known, Wallet | Indicator, Reader, Moment], Finding]
 
 
 class Consultation:
     """Records for one reader at the moment the clock tells."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, find: Find, moment: Callable[[], Moment]) -> None:
-        """`find`: what screening says of a subject, so that a record and a lookup never disagree."""
+    def __init__(self, database: Database, keyring: Keyring, index: Knowing, *, find: Find, moment: Callable[[], Moment]) -> None:
+        """`find`: what screening says of a subject by what is known of it, so that a record and a lookup never disagree."""
         self._database = database
         self._keyring = keyring
+        self._index = index
         self._find = find
         self._moment = moment
 
@@ -187,12 +189,13 @@ class Consultation:
         subject = read_subject(text)
         if not isinstance(subject, Wallet):
             raise InvalidAddress("unknown_chain", f"this is a {describe(subject)}, not a wallet: ask /v1/indicators")
+        others = [(sibling, read_subject(sibling.id)) for sibling in siblings(subject)]
+        known = await self._index.known([subject, *(other for _, other in others)], reader)
         moment = self._moment()
-        siblings_words: list[JsonValue] = []
-        for sibling in siblings(subject):
-            other = read_subject(sibling.id)
-            match = self._find(other, reader, moment).match
-            siblings_words.append({"id": sibling.id, "relation": str(sibling.relation), "match": str(match)})
+        siblings_words: list[JsonValue] = [
+            {"id": sibling.id, "relation": str(sibling.relation), "match": str(self._find(known, other, reader, moment).match)}
+            for sibling, other in others
+        ]
         head: dict[str, JsonValue] = {"id": subject.id, "family": subject.family, "chain": subject.chain, "address": subject.display}
         return {**head, **await self._subject_words(subject, reader, moment), "siblings": siblings_words}
 
@@ -203,7 +206,7 @@ class Consultation:
         return {**head, **await self._subject_words(subject, reader, self._moment())}
 
     async def _subject_words(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> dict[str, JsonValue]:
-        finding = self._find(subject, reader, moment)
+        finding = self._find(await self._index.known([subject], reader), subject, reader, moment)
         async with self._database.reading() as tx:
             listings = visible(await tx.subjects.listings([subject.id]), reader, moment)
             links = await tx.subjects.links_of(subject.id)
@@ -273,7 +276,7 @@ class Consultation:
             read_as = "name" if error.code in ("alphabet", "length", "unknown_chain") else f"not readable: {error.code}"
         else:
             read_as = describe(subject)
-            match = self._find(subject, reader, moment).match
+            match = self._find(await self._index.known([subject], reader), subject, reader, moment).match
             kind = "wallet" if isinstance(subject, Wallet) else "indicator"
             items.append({"type": kind, "id": subject.id, "label": subject.display, "match": str(match), "score": 100, "why": "exact"})
         if not items:

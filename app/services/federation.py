@@ -229,8 +229,7 @@ class Federation:
             elif row.origin not in known:
                 self._parts.sources.put(Source(row.origin, row.state, row.note_ms // 1000))
         if self._epoch:
-            await self._parts.foreign.load()
-            await self._parts.foreign.reload_index()
+            await self._parts.foreign.look_again()
         for node in [
             node for node in self.followers if node not in peers or peers[node].paused or peers[node] != self.followers[node].peer
         ]:

@@ -1,26 +1,23 @@
 """Protected identifiers: the local list of what must never be listed (exchange hot wallets, bridges, token and burn addresses).
 
-Local policy, never federated (schemas §2). A listing that names one is held; a lookup of one answers `protected`.
+Local policy, never federated (schemas §2). A listing that names one is held; a lookup of one answers `protected`. What agencies of this
+jurisdiction say must not be blocked protects, too (rule 3): the gate reads that with its other facts.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from app.domain.answer import is_guard
 from app.domain.errors import BadRequest, InvalidAddress
 from app.domain.identifiers import read_subject
-from app.index.listings import ListingIndex
 from app.storage.database import Database
 
 
 class Guards:
-    """The ids under guard, in memory. `own_origin`: guards listed by agencies of this jurisdiction protect, too (rule 3)."""
+    """The ids under guard, in memory."""
 
-    def __init__(self, database: Database, index: ListingIndex, *, own_origin: str, file: Path | None) -> None:
+    def __init__(self, database: Database, *, file: Path | None) -> None:
         self._database = database
-        self._index = index
-        self._own_origin = own_origin
         self._file = file
         self._ids: frozenset[str] = frozenset()
 
@@ -40,13 +37,6 @@ class Guards:
     def is_listed_here(self, subject: str) -> bool:
         """On the local list: for everybody, whatever he may read."""
         return subject in self._ids
-
-    def protects(self, subject: str) -> bool:
-        """Whether a listing of this id must wait: on the local list, or said to be benign by an agency of this jurisdiction."""
-        if subject in self._ids:
-            return True
-        listed = self._index.find(subject)
-        return bool(listed) and any(x.origin == self._own_origin and is_guard(x.item) for x in listed)
 
 
 def read_guard_file(path: Path) -> list[tuple[str, str, str]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.domain.answer import Moment
-from app.domain.errors import Betrayed, CordonError, LogFrozen, Unavailable
-from app.index.listed import FULL_SOON, ListedIds
+from app.domain.errors import Betrayed, CordonError, LogFrozen
+from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.roots import RootDocument
-from app.services.admit import FORGET_DUE, Gate, OwnLog, check_entries, fill_index
+from app.services.admit import FORGET_DUE, FileKeeper, Gate, OwnLog, check_entries
 from app.services.attest import Attestation
 from app.services.audit import AccessLog
 from app.services.bulk import Bulk
@@ -66,6 +66,7 @@ class Node:
     keyring: Keyring
     index: ListingIndex
     listed: ListedIds
+    keeper: FileKeeper
     own_log: OwnLog
     gate: Gate
     screening: Screening
@@ -92,12 +93,11 @@ class Node:
     """The peer half, of a node with federation on."""
 
     async def start(self) -> None:
-        """Check the schema, load guards and index, open the gate, start the loops."""
+        """Check the schema, load guards, open the index file, open the gate, start the loops."""
         await self.database.check_schema()
         await self.access_log.start()
         await self.guards.load()
-        await fill_index(self.database, self.index)
-        await self._keep_listed()
+        await self.keeper.start()
         if self.federation is not None:
             await self.federation.load()
             await self.gate.start(before_signing=self.federation.self_anchor)
@@ -108,7 +108,7 @@ class Node:
         await self._obey_brake()
         self._every(PAUSE_S, self.views.tick, at_once=True)
         self._every(BRAKE_S, self._obey_brake)
-        self._every(BRAKE_S, self._keep_listed)
+        self._every(BRAKE_S, self.keeper.tick, at_once=True)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         if self.database.replica is not None:
             self._every(LOOK_S, self.database.replica.look, at_once=True)
@@ -134,6 +134,7 @@ class Node:
         await self.gate.stop()
         await self.deliverer.stop()
         await self.access_log.stop()
+        self.listed.close()
         await self.database.close()
 
     def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
@@ -156,23 +157,6 @@ class Node:
         said = await self.database.quick.meta.get(BRAKE)
         if said is not None and self.gate.frozen is None:
             self.gate.freeze(LogFrozen(f"stopped by the operator: {said.decode('utf-8', 'replace')}"))
-
-    async def _keep_listed(self) -> None:
-        """Build the fingerprints anew when there are none, or no room for more soon: aside, while the old ones answer."""
-        if self.listed.is_ready and self.listed.load < FULL_SOON:
-            return
-        guarded = sorted(self.guards.ids)
-
-        async def pages() -> AsyncIterator[Sequence[str]]:
-            for page in self.index.ids():
-                yield page
-            yield guarded
-
-        count = len(self.index) + len(guarded)
-        try:
-            await self.listed.rebuild(pages(), expected=6 * count // 5 + 10_000, places=self.index.positions)
-        except Unavailable:  # most of them are of the kind that has two keys, and none has more
-            await self.listed.rebuild(pages(), expected=2 * count + 100_000, places=self.index.positions)
 
     async def _rehash(self) -> None:
         """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""

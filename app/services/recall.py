@@ -15,6 +15,7 @@ from app.domain.confirmed import Recalled, RelatedHit, confirmed, confirmed_in, 
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import Reader
 from app.domain.viewing import TIERS, listed_by
+from app.index.known import Known
 from app.index.listings import ListingIndex
 from app.index.ranges import IdRanges, plain_key
 from app.storage.database import Database, Transaction
@@ -22,7 +23,7 @@ from app.storage.words import words_of
 
 MOST_CANDIDATES = 2_000
 
-Find = Callable[[Wallet | Indicator, Reader, Moment], Finding]
+Find = Callable[[Known, Wallet | Indicator, Reader, Moment], Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +55,36 @@ class Recall:
         self._index = index
         self._find = find
         self._moment = moment
-        self._ranges = IdRanges(index)
+        self._ranges = IdRanges(database, index)
 
     def now(self) -> Moment:
         """The moment of one answer."""
         return self._moment()
 
-    def one(self, text: str, reader: Reader, moment: Moment, *, chain: str | None = None, tag: str | None = None) -> Recalled:
+    async def one(self, text: str, reader: Reader, moment: Moment, *, chain: str | None = None, tag: str | None = None) -> Recalled:
         """What was confirmed of one address or indicator in any spelling; InvalidAddress if it cannot be read."""
         subject = read_subject(text, chain=chain, tag=tag)
-        finding = self._find(subject, reader, moment)
+        known = await self._index.known([subject], reader)
+        finding = self._find(known, subject, reader, moment)
         if finding.match is Match.PROTECTED:
             return Recalled(subject, (), ())
         related = [
             RelatedHit(id_, relation, said)
             for id_, relation, _ in finding.related
-            if not moment.protected(id_) and (said := confirmed(self._index.find(id_), reader, moment))
+            if not moment.protected(id_) and (said := confirmed(known.find(id_), reader, moment))
         ]
         return Recalled(subject, confirmed_in(finding, reader, moment), tuple(related))
 
     async def range(self, number: int, tier: str) -> list[tuple[str, int]]:
         """(hex SHA-256, number of confirmed statements) of each listed id of a range, as the readers of a tier may know it."""
-        ids = await self._ranges.ids(number)
-        reader, moment = TIERS[tier], self._moment()
+        reader = TIERS[tier]
+        listed: dict[str, list[Listing]] = {}
+        for listing in await self._ranges.listings(number):
+            listed.setdefault(listing.subject, []).append(listing)
+        moment = self._moment()
         counted = [
-            (id_, sum(says_confirmed(one.item) and may_be_acted_on(one) for one in listed_by(id_, self._index.find(id_), reader, moment)))
-            for id_ in ids
+            (id_, sum(says_confirmed(one.item) and may_be_acted_on(one) for one in listed_by(id_, said, reader, moment)))
+            for id_, said in listed.items()
         ]
         return sorted((plain_key(id_).hex(), count) for id_, count in counted if count)
 

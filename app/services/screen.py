@@ -1,4 +1,6 @@
-"""Screening: one address or many against the live listings, in memory; hits of known callers are recorded before they are told.
+"""Screening: one address or many against the live listings; hits of known callers are recorded before they are told.
+
+What may be known of an id is asked of the index first: of one of which the reader may know nothing no database is asked.
 
 Nothing here knows HTTP. A bad row gets its own typed error and never fails the others (schemas §4.2). The text asked for is never
 logged; of a hit the access log keeps the id, since that is what it is for (trust-and-ops §1.7).
@@ -40,10 +42,11 @@ from app.domain.rows import UNJUDGED, Line, Query, line_of
 from app.domain.screening_receipt import Told
 from app.domain.sources import Source, is_degraded
 from app.domain.watching import Word, told_word
-from app.index.listings import ListingIndex
+from app.index.known import NOTHING_KNOWN, Knowing, Known, ends_of
 from app.storage.audit import AuditEntry, as_one
+from app.storage.database import Transaction
 
-__all__ = ["Answer", "Caller", "Query", "Screened", "Screening"]
+__all__ = ["Answer", "Caller", "Query", "Screened", "Screening", "find_in"]
 
 _SERIOUS = (Match.LISTED, Match.RELATED)
 BREATH = 250
@@ -95,12 +98,32 @@ class Screened:
     moment: Moment
 
 
+_Read = Wallet | Indicator | InvalidAddress
+"""What a row asks for, or why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What all rows of one question have in common."""
+
+    known: Known
+    caller: Caller
+    moment: Moment
+    policy: Policy | None = None
+
+
+class _Row(NamedTuple):
+    """One row: its words, what a receipt says of it, and what has to be recorded before it is told."""
+
+    words: dict[str, JsonValue]
+    told: Told
+    entry: AuditEntry | None = None
+
+
 class Screening:
     """Answers from the index at the moment the clock tells."""
 
-    def __init__(
-        self, index: ListingIndex, *, moment: Callable[[], Moment], record: Callable[[Sequence[AuditEntry]], Awaitable[None]]
-    ) -> None:
+    def __init__(self, index: Knowing, *, moment: Callable[[], Moment], record: Callable[[Sequence[AuditEntry]], Awaitable[None]]) -> None:
         self._index = index
         self._moment = moment
         self._record = record
@@ -109,27 +132,30 @@ class Screening:
 
     async def screen_one(self, query: Query, caller: Caller) -> dict[str, JsonValue]:
         """The single form: `result` in place of `results`."""
+        (subject,) = _read([query])
+        known = await self._known([subject], caller.reader)
         moment = self._moment()
-        words, entry = self._row(0, query, caller, moment)
-        if entry is not None:
-            await self._record([entry])
-        return {**self.frame(moment), "result": words}
+        done = _row(0, query, subject, _Asking(known, caller, moment))
+        if done.entry is not None:
+            await self._record([done.entry])
+        return {**self.frame(moment), "result": done.words}
 
     async def answer_one(self, query: Query, caller: Caller) -> Answer:
         """`screen_one` as JSON, byte for byte, for the hot path: what many answers have in common is written once."""
-        moment = self._moment()
         try:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
         except InvalidAddress as error:
-            return Answer(self._open(moment) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
-        phrase = self._plain(subject, caller.reader, moment)
+            return Answer(self._open(self._moment()) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
+        known = await self._index.known((subject,), caller.reader) if self._index.may_know(subject, caller.reader) else NOTHING_KNOWN
+        moment = self._moment()
+        phrase = self._plain(known, subject, caller.reader, moment)
         if phrase is not None and query.reference is None:
             entry = _plain_entry(subject.id, phrase, caller, moment)
             if entry is not None:
                 await self._record([entry])
             body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, UNJUDGED)
             return Answer(b'%b{"row":0,%b}' % (self._open(moment), body), str(Match.LISTED), phrase.tlps)
-        finding = self.find(subject, caller.reader, moment)
+        finding = find_in(known, subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
             return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject.id)), "not_listed", ())
         entry = _audit_entry(subject.id, finding, caller, moment)
@@ -154,13 +180,17 @@ class Screening:
         moment = self._moment()
         results: list[JsonValue] = []
         entries: list[AuditEntry] = []
-        for row, query in enumerate(queries):
-            words, entry = self._row(row, query, caller, moment, policy=policy)
-            if entry is not None:
-                entries.append(entry)
-            if not hits_only or words["match"] != Match.NOT_LISTED:
-                results.append(words)
-            if row % BREATH == BREATH - 1:
+        for start in range(0, len(queries), BREATH):
+            some = queries[start : start + BREATH]
+            subjects = _read(some)
+            asking = _Asking(await self._known(subjects, caller.reader), caller, moment, policy)
+            for row, (query, subject) in enumerate(zip(some, subjects, strict=True), start):
+                done = _row(row, query, subject, asking)
+                if done.entry is not None:
+                    entries.append(done.entry)
+                if not hits_only or done.words["match"] != Match.NOT_LISTED:
+                    results.append(done.words)
+            if len(some) == BREATH:
                 await asyncio.sleep(0)  # a long list must not keep single lookups waiting
         await self._record(entries)
         return {**self.frame(moment), "results": results}
@@ -170,60 +200,61 @@ class Screening:
         moment = self._moment()
         found: list[Line] = []
         entries: list[AuditEntry] = []
-        for row, query in enumerate(queries):
-            line, entry = self._line(query, caller, moment, policy=policy)
-            found.append(line)
-            if entry is not None:
-                entries.append(entry)
-            if row % BREATH == BREATH - 1:
+        for start in range(0, len(queries), BREATH):
+            some = queries[start : start + BREATH]
+            subjects = _read(some)
+            asking = _Asking(await self._known(subjects, caller.reader), caller, moment, policy)
+            for query, subject in zip(some, subjects, strict=True):
+                line, entry = self._line(query, subject, asking)
+                found.append(line)
+                if entry is not None:
+                    entries.append(entry)
+            if len(some) == BREATH:
                 await asyncio.sleep(0)
         await self._record(as_one(entries))
         return found
 
-    def _line(self, query: Query, caller: Caller, moment: Moment, *, policy: Policy | None) -> tuple[Line, AuditEntry | None]:
-        try:
-            subject = read_subject(query.address, chain=query.chain, tag=query.tag)
-        except InvalidAddress as error:
-            return line_of(_unread(0, query, error)), None
-        phrase = self._plain(subject, caller.reader, moment) if query.reference is None else None
+    def _line(self, query: Query, subject: _Read, asking: _Asking) -> tuple[Line, AuditEntry | None]:
+        if isinstance(subject, InvalidAddress):
+            return line_of(_unread(0, query, subject)), None
+        known, caller, moment, policy = asking.known, asking.caller, asking.moment, asking.policy
+        phrase = self._plain(known, subject, caller.reader, moment) if query.reference is None else None
         if phrase is not None:
             judged = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, [phrase.listing]).words(policy))
             body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, judged)
             return Line(str(Match.LISTED), body, phrase.tlps), _plain_entry(subject.id, phrase, caller, moment)
-        finding = self.find(subject, caller.reader, moment)
+        finding = find_in(known, subject, caller.reader, moment)
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         if policy is not None:
             words["policy"] = _judged(policy, finding, caller.reader, moment)
         line = line_of(words, tuple([max_tlp(listing) for listing in finding.statements]))
         return line, _audit_entry(subject.id, finding, caller, moment)
 
-    def _plain(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Phrase | None:
+    def _plain(self, known: Known, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Phrase | None:
         """The words of a hit that takes no thought (`domain/phrases`); None for every other subject, hit or miss."""
-        phrase = self._phrases.plain(self._index.find(subject.id), reader, moment)
-        if phrase is None or moment.protected(subject.id) or self._related(subject, reader, moment):
+        phrase = self._phrases.plain(known.find(subject.id), reader, moment)
+        if phrase is None or moment.protected(subject.id) or _related(known, subject, reader, moment):
             return None
         return phrase
 
-    def screen_now(self, queries: Sequence[Query], caller: Caller, moment: Moment, *, policy: Policy | None = None) -> Screened:
-        """All rows at this moment without giving up the turn, for a receipt; what is told has yet to be recorded."""
-        results: list[dict[str, JsonValue]] = []
-        entries: list[AuditEntry] = []
-        rows: list[Told] = []
-        for row, query in enumerate(queries):
-            try:
-                subject = read_subject(query.address, chain=query.chain, tag=query.tag)
-            except InvalidAddress as error:
-                results.append(_unread(row, query, error))
-                rows.append(Told(query.address, Match.INVALID))
-                continue
-            finding = self.find(subject, caller.reader, moment)
-            words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
-            results.append(words if policy is None else {**words, "policy": _judged(policy, finding, caller.reader, moment)})
-            rows.append(Told(subject.id, finding.match, tuple((x.origin, x.index, x.sid) for x in finding.statements)))
-            entry = _audit_entry(subject.id, finding, caller, moment)
-            if entry is not None:
-                entries.append(entry)
-        return Screened(self.frame(moment), results, entries, rows, moment)
+    async def screen_in(
+        self, tx: Transaction, queries: Sequence[Query], caller: Caller, *, policy: Policy | None = None
+    ) -> Callable[[Moment], Screened]:
+        """All rows as a snapshot has them, for a receipt: what is answered at a moment, without giving up the turn.
+
+        What is told has yet to be recorded.
+        """
+        subjects = _read(queries)
+        known = await self._index.known_in(tx, [one for one in subjects if not isinstance(one, InvalidAddress)], caller.reader)
+        return lambda moment: self._screened(queries, subjects, _Asking(known, caller, moment, policy))
+
+    def _screened(self, queries: Sequence[Query], subjects: Sequence[_Read], asking: _Asking) -> Screened:
+        done = [_row(row, query, subject, asking) for row, (query, subject) in enumerate(zip(queries, subjects, strict=True))]
+        entries = [one.entry for one in done if one.entry is not None]
+        return Screened(self.frame(asking.moment), [one.words for one in done], entries, [one.told for one in done], asking.moment)
+
+    async def _known(self, read: Sequence[_Read], reader: Reader) -> Known:
+        return await self._index.known([one for one in read if not isinstance(one, InvalidAddress)], reader)
 
     def frame(self, moment: Moment) -> dict[str, JsonValue]:
         """What every answer says of its sources. The node's own log is never stale to itself: `age_s` must not tell of hidden entries."""
@@ -231,41 +262,51 @@ class Screening:
         followed = [source.words(moment.now_s) for source in moment.sources]
         return {"as_of": instant_text(moment.now_ms), "degraded": is_degraded(moment.sources, moment.now_s), "sources": [own, *followed]}
 
-    def find(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Finding:
-        """What is known of one subject for one reader."""
-        listings = self._index.find(subject.id)
-        related = self._related(subject, reader, moment)
-        scope = Scope(subject.scope_chain, subject.tag) if isinstance(subject, Wallet) else _WHOLE
-        return find(subject.id, listings, related, scope=scope, reader=reader, moment=moment)
 
-    def _row(
-        self, row: int, query: Query, caller: Caller, moment: Moment, *, policy: Policy | None = None
-    ) -> tuple[dict[str, JsonValue], AuditEntry | None]:
-        """The words of one row, and what has to be recorded before they are told."""
+def find_in(known: Known, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Finding:
+    """What is known of one subject for one reader; `known` was read for it."""
+    related = _related(known, subject, reader, moment)
+    scope = Scope(subject.scope_chain, subject.tag) if isinstance(subject, Wallet) else _WHOLE
+    return find(subject.id, known.find(subject.id), related, scope=scope, reader=reader, moment=moment)
+
+
+def _related(known: Known, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Sequence[Related]:
+    links = known.links(subject.id)
+    kin = known.same_key(subject) if isinstance(subject, Wallet) else ()
+    if not links and not kin:
+        return ()
+    related = [Related(other, Relation.SAME_KEY, known.find(other)) for other in kin]
+    related += [
+        Related(other, relation, known.find(other))
+        for link in links
+        if (relation := _LINK_RELATIONS.get(str(link.item.get("relation")))) and sees_link(link, reader, moment)
+        for other in ends_of(link)
+        if other != subject.id
+    ]
+    return related
+
+
+def _read(queries: Sequence[Query]) -> list[_Read]:
+    """What each row asks for, or why it cannot be read."""
+    found: list[_Read] = []
+    for query in queries:
         try:
-            subject = read_subject(query.address, chain=query.chain, tag=query.tag)
+            found.append(read_subject(query.address, chain=query.chain, tag=query.tag))
         except InvalidAddress as error:
-            return _unread(row, query, error), None
-        finding = self.find(subject, caller.reader, moment)
-        words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
-        if policy is not None:
-            words["policy"] = _judged(policy, finding, caller.reader, moment)
-        return words, _audit_entry(subject.id, finding, caller, moment)
+            found.append(error)
+    return found
 
-    def _related(self, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> list[Related]:
-        links = self._index.links(subject.id)
-        kin = self._index.same_key(subject) if isinstance(subject, Wallet) else ()
-        if not links and not kin:
-            return []
-        related = [Related(other, Relation.SAME_KEY, self._index.find(other)) for other in kin]
-        related += [
-            Related(other, relation, self._index.find(other))
-            for link in links
-            if (relation := _LINK_RELATIONS.get(str(link.item.get("relation")))) and sees_link(link, reader, moment)
-            for other in (str(link.item["from"]), str(link.item["to"]))
-            if other != subject.id
-        ]
-        return related
+
+def _row(row: int, query: Query, subject: _Read, asking: _Asking) -> _Row:
+    if isinstance(subject, InvalidAddress):
+        return _Row(_unread(row, query, subject), Told(query.address, Match.INVALID))
+    caller, moment = asking.caller, asking.moment
+    finding = find_in(asking.known, subject, caller.reader, moment)
+    words = _words(row, query, subject.id, finding, finding_words(finding, caller.reader, moment))
+    if asking.policy is not None:
+        words["policy"] = _judged(asking.policy, finding, caller.reader, moment)
+    told = Told(subject.id, finding.match, tuple([(x.origin, x.index, x.sid) for x in finding.statements]))
+    return _Row(words, told, _audit_entry(subject.id, finding, caller, moment))
 
 
 def _words(row: int, query: Query, subject: str, finding: Finding, words: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -8,12 +8,12 @@ A head speaks of a whole second, so that whoever replays it can.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-from app.domain.answer import Moment
+from app.domain.answer import Listing, Moment
 from app.domain.canonical import JsonValue, write_json
 from app.domain.errors import Gone, NotFound
 from app.domain.merkle import root_at
@@ -153,20 +153,26 @@ class Views:
     async def refresh(self) -> None:
         """Publish a head of each tier as of now."""
         async with self._lock:
-            await self._publish(await self._take())
+            await self._look_ahead()
+            async with self._parts.index.still() as tx:
+                taken = await self._take(tx)
+            await self._publish(taken)
 
-    async def answer_under(self, tier: str, work: Callable[[Moment], T]) -> tuple[Published, T]:
-        """What `work` says at a moment, and a published head that stands for the same: nothing comes between the two.
+    async def answer_under(self, tier: str, ask: Callable[[Transaction], Awaitable[Callable[[Moment], T]]]) -> tuple[Published, T]:
+        """What is answered at a moment, and a published head that stands for the same: nothing comes between the two.
 
-        `work` is called once and must not wait.
+        `ask` reads what it needs in the snapshot that the head speaks of, and gives what answers at a moment without waiting.
         """
         await self.current(tier)
         async with self._lock:
-            moment = self._moment()
-            if self._is_current(moment.now_s):
-                return self._published[tier], work(moment)
-            taken = await self._take()
-            said = work(taken.moment)
+            await self._look_ahead()
+            async with self._parts.index.still() as tx:
+                work = await ask(tx)
+                moment = self._moment()
+                if self._is_current(moment.now_s):
+                    return self._published[tier], work(moment)
+                taken = await self._take(tx)
+                said = work(taken.moment)
             await self._publish(taken)
             return self._published[tier], said
 
@@ -182,28 +188,48 @@ class Views:
     def _rules_at(self, moment: Moment) -> tuple[object, ...]:
         return moment.public_delay_ms, moment.weightless, self._parts.guards.ids
 
-    async def _take(self) -> _Taken:
-        """Returns without giving up the turn after the state was taken: whoever goes on at once sees the same."""
+    async def _look_ahead(self) -> None:
+        """Read what waits but for a little, while everything moves on: the rest is read when it stands still."""
         while True:
-            moment = self._moment()
-            self._touch(moment)
-            if self._look(moment):
-                break
+            async with self._parts.database.reading() as tx:
+                moment = self._moment()
+                await self._touch(tx, moment)
+                if not await self._look(tx, moment, least=AT_ONCE):
+                    return
             await asyncio.sleep(0)
+
+    async def _take(self, tx: Transaction) -> _Taken:
+        moment = self._moment()
+        await self._touch(tx, moment)
+        is_read = False
+        while not is_read:
+            is_read = not await self._look(tx, moment)
         frozen = {tier: view.freeze() for tier, view in self._views.items()}
         return _Taken(moment, dict(self._parts.index.positions), frozen)
 
-    def _touch(self, moment: Moment) -> None:
-        index, rules = self._parts.index, self._rules_at(moment)
-        ids = index.take_touched()
+    async def _touch(self, tx: Transaction, moment: Moment) -> None:
+        rules, ids = self._rules_at(moment), self._parts.index.take_touched()
         if ids is None or rules != self._rules:
-            self._rules, ids = rules, (ids or {}) | dict.fromkeys(index.subjects())
+            for view in self._views.values():
+                view.begin_anew()
+            async for page in tx.subjects.live_ids():
+                for view in self._views.values():
+                    view.touch(page)
+            self._rules = rules
         for view in self._views.values():
-            view.touch(ids)
+            view.touch(ids or ())
 
-    def _look(self, moment: Moment) -> bool:
-        # Each of them, also when one is not done.
-        return all([view.look(self._parts.index.find, moment, most=AT_ONCE) for view in self._views.values()])  # noqa: C419
+    async def _look(self, tx: Transaction, moment: Moment, *, least: int = 0) -> bool:
+        """Read some of the ids that wait, if more than `least` do; whether any were read."""
+        ids = {id_ for view in self._views.values() for id_ in view.next(moment, AT_ONCE + 1)}
+        if len(ids) <= least:
+            return False
+        found: dict[str, list[Listing]] = {}
+        for listing in await tx.filed.listings(ids):
+            found.setdefault(listing.subject, []).append(listing)
+        for view in self._views.values():
+            view.look(lambda id_: found.get(id_, ()), moment, most=AT_ONCE + 1)
+        return True
 
     async def _publish(self, taken: _Taken) -> None:
         try:

@@ -30,6 +30,7 @@ from app.storage.clients import ClientShelf
 from app.storage.entities import EntityShelf
 from app.storage.evidence import EvidenceShelf
 from app.storage.faults import SchemaMismatch, is_worth_a_retry, translated
+from app.storage.filed import FiledShelf
 from app.storage.held import HeldShelf
 from app.storage.idempotency import IdempotencyShelf
 from app.storage.log import LogShelf
@@ -73,6 +74,7 @@ class Transaction:
         "clients",
         "entities",
         "evidence",
+        "filed",
         "held",
         "idempotency",
         "leases",
@@ -101,6 +103,7 @@ class Transaction:
         self.statements = StatementShelf(session)
         self.held = HeldShelf(session)
         self.subjects = SubjectShelf(session)
+        self.filed = FiledShelf(session)
         self.entities = EntityShelf(session)
         self.registry = RegistryShelf(session)
         self.receipts = ReceiptShelf(session)

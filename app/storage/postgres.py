@@ -70,7 +70,7 @@ class PostgresStore:
         async with self._checked_out() as driver:
             await driver.set_autocommit(True)  # VACUUM refuses a transaction
             try:
-                await driver.execute("VACUUM part, item, link, frozen, entity_word, statement, held")
+                await driver.execute("VACUUM part, item, link, frozen, entity_word, kin, statement, held")
             finally:
                 await driver.set_autocommit(False)
 

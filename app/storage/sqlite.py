@@ -87,7 +87,7 @@ class SqliteStore:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
         """A read transaction: one snapshot from its first query on."""
-        async with self._readers.connect() as connection:
+        async with self._reader() as connection:
             session = SqliteSession(await _driver(connection))
             limit = asyncio.timeout(READ_LIMIT_S)
             try:
@@ -102,6 +102,23 @@ class SqliteStore:
                 ) from error
             finally:
                 await asyncio.shield(session.roll_back())
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. One that has to be opened is opened to its end: who is cancelled meanwhile gives it back, too."""
+        connection = self._readers.connect()
+        opening = asyncio.ensure_future(connection.start())
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            if not opening.cancelled() and opening.exception() is None:
+                await connection.close()
+            raise
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
 
     def quick(self) -> Session:
         """The reader of the event loop's own thread."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
+from app.domain.claims import Kind
 from app.domain.folding import Event, ShownState, State
+from app.domain.labels import Label
+from app.domain.reach import reach_of, write_reach
 from app.storage.events import clean, pack_event, read_packed, unpack_event
 from app.storage.holding import HELD
 from app.storage.records import StatementRow, Stored
@@ -37,7 +41,14 @@ def as_row(row: StatementRow) -> Row:
         state.superseded_by,
         pack_event(event, row.handling),
         row.context,
+        reach_text(event.label, event.parts.get("core", event.label), event.issuer) if event.kind == Kind.LISTING else None,
     )
+
+
+@lru_cache(1024)
+def reach_text(label: Label, core: Label, issuer: str) -> str:
+    """The column `reach` of a listing."""
+    return clean(write_reach(reach_of(label, core, issuer)))
 
 
 def edges_of(event: Event) -> Iterator[Row]:

@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from sqlalchemy import Table, bindparam, delete, or_, select, tuple_, update
 
+from app.domain.address import far_keys, read_canonical_wallet
 from app.domain.answer import Link, Listing
+from app.domain.errors import InvalidAddress
 from app.domain.folding import State
 from app.storage.holding import HELD
 from app.storage.item_rows import FREEZE, LINK, ItemRow
 from app.storage.listing_rows import ANNOTATIONS, JOINED, LINKS, LISTINGS, annotations_by_target, read_link, read_listing
 from app.storage.session import Session
 from app.storage.sql import Query, Row, insertion_if_absent, one_of
-from app.storage.tables import entity_word, frozen, item, link, statement
+from app.storage.tables import entity_word, frozen, item, kin, link, statement
 
-__all__ = ["ItemRow", "SubjectShelf"]
+__all__ = ["ItemRow", "SubjectShelf", "far_keys_of", "read_listings"]
 
 _I, _K, _S, _F = item.c, link.c, statement.c, frozen.c
 _INDICES = select(_S.idx).where(_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
@@ -49,15 +51,31 @@ _OPEN_FREEZES = Query(
     .where(_F.until_s > bindparam("now"), _IS_ACTIVE)
     .where(or_(_S.until_s.is_(None), _S.until_s > bindparam("now")))
 )
+_HAS_FAR_KEYS = ("bip122:", "monero:")
 _PUT_FREEZES = insertion_if_absent(frozen)
 _PUT_WORDS = insertion_if_absent(entity_word)
+
+
+async def read_listings(session: Session, rows: Sequence[Row]) -> list[Listing]:
+    """Rows of LISTINGS as listings, with their annotations."""
+    annotated = {row[6] for row in rows if row[-1]}
+    notes = annotations_by_target(await session.rows(ANNOTATIONS, sids=sorted(annotated))) if annotated else {}
+    return [read_listing(row, notes) for row in rows]
+
+
+def far_keys_of(subject: str) -> list[str]:
+    """The keys under which a wallet is kept in `kin`; none for what is no wallet."""
+    try:
+        return [key.hex() for key in far_keys(read_canonical_wallet(subject))]
+    except InvalidAddress:
+        return []
 
 
 def _erasure(table: Table) -> Query:
     return Query(delete(table).where(table.c.origin == bindparam("origin"), table.c.idx.in_(_INDICES)))
 
 
-_ERASE = tuple(_erasure(table) for table in (item, link, frozen, entity_word))
+_ERASE = tuple(_erasure(table) for table in (item, link, frozen, entity_word, kin))
 _ERASE_CONTEXT = Query(update(statement).where(_S.origin == bindparam("of"), one_of(_S.sid, "sids")).values(context=None))
 
 
@@ -70,11 +88,11 @@ class SubjectShelf:
         self._session = session
 
     async def put_items(self, rows: Sequence[ItemRow]) -> None:
-        """Keep items, links, names and freeze requests.
+        """Keep items, links, names, far keys and freeze requests.
 
         Their statements must be there, with the context in `StatementRow.context` and their disclosures in rows of `part`.
         """
-        items, links, freezes, words = [], [], [], []
+        items, links, freezes, words, far = [], [], [], [], []
         for r in rows:
             if r.type == LINK:
                 links.append((r.origin, r.index, r.number, r.subject, r.other, r.body))
@@ -84,10 +102,14 @@ class SubjectShelf:
                 items.append(r[:10])
                 if r.words:
                     words += [(word, r.subject, r.origin, r.index) for word in r.words]
+                elif r.subject.startswith(_HAS_FAR_KEYS):
+                    far += [(key, r.origin, r.index, r.number) for key in far_keys_of(r.subject)]
         if items:
             await self._session.load(item, items)
         if links:
             await self._session.load(link, links)
+        if far:
+            await self._session.load(kin, far)
         await self._session.run_many(_PUT_FREEZES, freezes)
         await self._session.run_many(_PUT_WORDS, words)
 
@@ -95,17 +117,17 @@ class SubjectShelf:
         """Every listing of the ids, in any state, oldest first, with its annotations; `held`: it does not count here."""
         if len(subjects) == 1:
             (subject,) = subjects
-            return await self._read(await self._session.rows(_OF_SUBJECT, subject=subject))
-        return await self._read(await self._session.rows(_OF_SUBJECTS, subjects=subjects)) if subjects else []
+            return await read_listings(self._session, await self._session.rows(_OF_SUBJECT, subject=subject))
+        return await read_listings(self._session, await self._session.rows(_OF_SUBJECTS, subjects=subjects)) if subjects else []
 
     async def listings_of_sids(self, origin: str, sids: Collection[str]) -> list[Listing]:
         """Every item of the statements, as listings."""
-        return await self._read(await self._session.rows(_OF_SIDS, origin=origin, sids=sids)) if sids else []
+        return await read_listings(self._session, await self._session.rows(_OF_SIDS, origin=origin, sids=sids)) if sids else []
 
     async def live_listings(self, *, page: int = 2000) -> AsyncIterator[Listing]:
         """Every listing that is active and counts here, by place; memory for one page. Expiry is for the reader to judge."""
         async for rows in self._live(_LIVE, page):
-            for listing in await self._read(rows):
+            for listing in await read_listings(self._session, rows):
                 yield listing
 
     async def live_ids(self, *, page: int = 50_000) -> AsyncIterator[list[str]]:
@@ -149,8 +171,3 @@ class SubjectShelf:
             if len(rows) < page:
                 return
             after, index, number = rows[-1][:3]
-
-    async def _read(self, rows: Sequence[Row]) -> list[Listing]:
-        annotated = {row[6] for row in rows if row[-1]}
-        notes = annotations_by_target(await self._session.rows(ANNOTATIONS, sids=sorted(annotated))) if annotated else {}
-        return [read_listing(row, notes) for row in rows]

@@ -4,7 +4,8 @@
     statement, control,   projection of the log, moved by the fold; `statement.context` is erasable
     edge
     part, item, link,     erasable: content, deleted with its salts by an `erase` or at the end of retention
-    frozen, entity_word
+    frozen, entity_word,
+    kin
     registered, …         small registers of the node itself
     audit*                append-only, hash-chained
     peer, mirror, …       what federation adds: storage/peer_tables
@@ -31,7 +32,7 @@ from app.storage.columns import int_column as _int
 from app.storage.columns import key_column as _key
 from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
 metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation and of receipts, too
@@ -84,7 +85,7 @@ log_tile = Table(
 # --- statements: the projection of the log --------------------------------------------------------------------------
 
 # `event`: what the fold reads, packed by storage/events. `until_s`: expiry with renewals. `context`: of a listing its context
-# item, of a dispute or endorsement its one item; erased with the part.
+# item, of a dispute or endorsement its one item; erased with the part. `reach`: of a listing, for whom it could be (domain/reach).
 statement = Table(
     "statement",
     metadata,
@@ -103,6 +104,7 @@ statement = Table(
     _key("superseded_by", null=True),
     _bytes("event"),
     _bytes("context", null=True),
+    _key("reach", null=True),
     PrimaryKeyConstraint("origin", "idx"),
     _of("log_entry"),
     CheckConstraint(_STATES, name="state"),
@@ -201,6 +203,19 @@ entity_word = Table(
     _int("idx"),
     PrimaryKeyConstraint("word", "subject", "origin", "idx"),
     Index("ix_entity_word_statement", "origin", "idx"),
+    sqlite_with_rowid=False,
+)
+
+# Keys that listed wallets share with others from whose side their ids cannot be written (`far_keys`), in hex.
+kin = Table(
+    "kin",
+    metadata,
+    _key("key"),
+    _key("origin"),
+    _int("idx"),
+    _int("number"),
+    PrimaryKeyConstraint("key", "origin", "idx", "number"),
+    Index("ix_kin_statement", "origin", "idx"),
     sqlite_with_rowid=False,
 )
 

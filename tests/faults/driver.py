@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from app.index.listed import ListedIds
 from app.index.listings import ListingIndex
 from app.services.admit import Admitted, Gate, OwnLog
 from app.services.node import Node
@@ -47,13 +48,15 @@ CRASHES: dict[str, tuple[type, str, bool]] = {
     "items erased": (SubjectShelf, "erase_items", True),
     "registry refreshed": (RegistryShelf, "refresh", True),
     "head swapped, not committed": (LogShelf, "swap_head", True),
+    "index told, not committed": (ListingIndex, "announce", True),
     "committed, not read back": (OwnLog, "read_back", False),
     "read back": (OwnLog, "read_back", True),
     "edge advanced, not anchored": (OwnLog, "advance", True),
     "anchor half written": (Path, "replace", False),
     "anchored, not signed": (AnchorFile, "write", True),
     "note written, not committed": (LogShelf, "set_note", True),
-    "edge advanced, index not moved": (ListingIndex, "replace", False),
+    "edge advanced, index not moved": (ListingIndex, "move", False),
+    "index moved by half": (ListedIds, "advance", False),
     "index moved, not forgotten": (Database, "forget", False),
     "forgotten, not answered": (Gate, "_tell_verdicts", False),
     "answered": (Gate, "_tell_verdicts", True),

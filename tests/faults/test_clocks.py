@@ -87,7 +87,7 @@ async def test_days_that_break_calendars(tmp_path: Path, database_url: str, befo
         late = town.signer("de.bka#1").listing(wallet(3))
         town.check_receipt(late, (await accept(node, late))[0])
         now_s = clock() // 1000
-        assert [one.expires_at > now_s for n in (1, 2, 3) for one in node.index.find(wallet_id(n))] == [False, True, True]
+        assert [one.expires_at > now_s for n in (1, 2, 3) for one in (await node.index.find(wallet_id(n)))] == [False, True, True]
         async with node.database.reading() as tx:
             await check_log(tx, town, [])
 

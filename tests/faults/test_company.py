@@ -90,10 +90,10 @@ async def test_what_one_worker_learns_the_other_knows(town: Town, postgresql_mig
         town.check_receipt(wire, known)
         await accept(one, town.member("de.new", name="Another Name"))
         await _converged(one, two)
-        assert [x.issuer_name for node in (one, two) for x in node.index.find(wallet_id(1))] == ["Another Name"] * 2
+        assert [x.issuer_name for node in (one, two) for x in (await node.index.find(wallet_id(1)))] == ["Another Name"] * 2
         await accept(two, town.registrar().revoke("de.new#1", reason="compromised", from_index=0))
         await _converged(one, two)
-        assert [node.index.find(wallet_id(1)) for node in (one, two)] == [(), ()]
+        assert [(await node.index.find(wallet_id(1))) for node in (one, two)] == [(), ()]
         assert words(await submit(one, new.listing(wallet(2)))) == ["key_not_valid"]
 
 

@@ -66,15 +66,15 @@ class Scene:
         peer.log(peer.town.signer(f"{peer.town.code}.bka#1").listing(wallet(self.said)))
         return self.said
 
-    def issuers(self, number: int) -> list[str]:
+    async def issuers(self, number: int) -> list[str]:
         """Who lists a wallet, as answers have it."""
-        return sorted(one.issuer for one in self.node.index.find(wallet_id(number)))
+        return sorted(one.issuer for one in await self.node.index.find(wallet_id(number)))
 
     async def assert_others_stand(self, news: int) -> None:
         """Our own listing and the honest peer's are as they were, and the newest of the honest peer is in."""
-        assert self.issuers(1) == ["de.bka"]
-        assert self.issuers(2) == ["fr.bka"]
-        assert self.issuers(news) == ["fr.bka"]
+        assert await self.issuers(1) == ["de.bka"]
+        assert await self.issuers(2) == ["fr.bka"]
+        assert await self.issuers(news) == ["fr.bka"]
         assert await self.held(self.good) == self.good.book.size
         assert self.node.gate.frozen is None
 
@@ -216,8 +216,8 @@ async def test_every_sin_is_carried_inert_once(scene: Scene) -> None:
         await scene.look()
     await scene.assert_others_stand(news)
     assert await scene.held(scene.evil) == scene.evil.book.size
-    assert scene.issuers(last) == ["ev.bka"]
-    assert scene.issuers(666) == []
+    assert await scene.issuers(last) == ["ev.bka"]
+    assert await scene.issuers(666) == []
     async with scene.node.database.reading() as tx:
         found = {row.index: row.reason for row in await tx.evidence.poison_page(limit=1000)}
         waiting = await tx.evidence.poison_page(unreported=True, limit=1000)
@@ -256,7 +256,7 @@ async def test_an_entry_of_no_form_is_carried_by_its_hash(scene: Scene, entry: b
         assert await scene.look() == []
         await scene.assert_others_stand(news)
         assert await scene.held(scene.evil) == scene.evil.book.size
-        assert scene.issuers(before) == scene.issuers(after) == ["ev.bka"]
+        assert await scene.issuers(before) == await scene.issuers(after) == ["ev.bka"]
     async with scene.node.database.reading() as tx:
         (poison,) = await tx.evidence.poison_page(scene.evil.origin, limit=9)
         assert (await tx.log.leaves(scene.evil.origin, at, at + 1))[0] == leaf_hash(entry)
@@ -271,11 +271,11 @@ async def test_a_line_without_end_that_was_a_lie_is_healed(scene: Scene) -> None
     scene.evil.lines = lambda indices: sound(indices) if at not in indices else Reply(body=b"x" * 7_000_000)  # type: ignore[method-assign]
     later = scene.grow(scene.evil)
     assert await scene.look() == []
-    assert (scene.issuers(number), scene.issuers(later)) == ([], ["ev.bka"])
+    assert (await scene.issuers(number), await scene.issuers(later)) == ([], ["ev.bka"])
     scene.evil.lines = sound  # type: ignore[method-assign]
     scene.clock.advance(s=61)
     assert await scene.look() == []
-    assert scene.issuers(number) == ["ev.bka"]
+    assert await scene.issuers(number) == ["ev.bka"]
     async with scene.node.database.reading() as tx:
         assert await tx.evidence.poison_page(scene.evil.origin, limit=9) == []
 
@@ -298,8 +298,8 @@ async def test_two_faces_to_us_are_kept_as_evidence(scene: Scene) -> None:
     assert row is not None
     assert (row.state, row.common) == ("forked", common)
     verify_fork(kept.text, evil.origin, log_keys=evil.town.log_keys)
-    assert scene.issuers(3) == ["ev.bka"]
-    assert scene.issuers(gone) in ([], ["ev.bka"])
+    assert await scene.issuers(3) == ["ev.bka"]
+    assert await scene.issuers(gone) in ([], ["ev.bka"])
     for _ in range(2):
         scene.clock.advance(s=61)
         scene.grow(evil)
@@ -324,7 +324,7 @@ async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
     waits = signer.listing(wallet(50), days=300)
     evil.log(waits, signer.listing(wallet(51), days=900), later.listing(wallet(53), days=700))
     assert await scene.look() == []
-    assert [scene.issuers(number) for number in (50, 51, 53)] == [[], [], []]
+    assert [await scene.issuers(number) for number in (50, 51, 53)] == [[], [], []]
     async with scene.node.database.reading() as tx:
         row = await tx.mirrors.get(evil.origin)
         poison = {one.index: one.reason for one in await tx.evidence.poison_page(evil.origin, limit=9)}
@@ -345,7 +345,7 @@ async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
     clock.advance(s=365 * DAY_S - 30)
     await scene.look()
     assert scene.issuers(50) == ["ev.bka"]
-    (listing,) = scene.node.index.find(wallet_id(50))
+    (listing,) = await scene.node.index.find(wallet_id(50))
     assert listing.expires_at <= clock() // 1000 + 730 * DAY_S
 
 

@@ -27,7 +27,7 @@ async def test_an_erasure_is_carried_out_and_confirmed_by_every_peer(tmp_path: P
         for _ in range(2):
             await world.settle()
         for node in world.nodes.values():
-            assert node.node.index.find(wallet_id(1)) == ()
+            assert (await node.node.index.find(wallet_id(1))) == ()
             async with node.node.database.reading() as tx:
                 found = await tx.statements.locate(xa.origin, sid_in(wire))
                 assert found is not None
@@ -63,5 +63,5 @@ async def test_a_peer_that_does_not_confirm_is_named_after_three_days(tmp_path: 
             await node.node.gate.heartbeat()
         for _ in range(2):
             await world.settle()
-        assert world["xc"].node.index.find(wallet_id(1)) == ()
+        assert (await world["xc"].node.index.find(wallet_id(1))) == ()
         assert await federation.monitor.report_overdue() == 0

@@ -94,8 +94,8 @@ async def test_a_fork_delists_nobody(tmp_path: Path) -> None:
         await world.settle()
         xb = world["xb"]
         assert (await states_of(xb, "xa"))[0] == "forked"
-        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
-        assert [one.contested for one in xb.node.index.find(wallet_id(3))] == [True]
+        assert [one.sid for one in (await xb.node.index.find(wallet_id(1)))] == [sid_in(before)]
+        assert [one.contested for one in (await xb.node.index.find(wallet_id(3)))] == [True]
         answer = xb.node.screening
         assert answer is not None
         assert {one.state for one in xb.node.moment().sources if one.origin == world.origin("xa")} == {"forked"}
@@ -118,10 +118,10 @@ async def test_who_has_forked_himself_still_hears_what_others_correct(tmp_path: 
         await world["xb"].look()
         await xa.look()
         assert xa.node.gate.frozen is not None
-        assert xa.node.index.find(wallet_id(1)) != ()
+        assert (await xa.node.index.find(wallet_id(1))) != ()
         await world["xb"].say(bka.retract(sid_in(listed)))
         assert await xa.look() == []
-        assert xa.node.index.find(wallet_id(1)) == ()
+        assert (await xa.node.index.find(wallet_id(1))) == ()
 
 
 async def test_a_fork_that_nobody_shows_silences_nobody(tmp_path: Path) -> None:
@@ -151,16 +151,16 @@ async def test_a_fork_that_nobody_shows_silences_nobody(tmp_path: Path) -> None:
         assert least is not None
         assert 0 < least <= common, "the path of the proof holds the larger trees of the other branch"
         await xb.look()
-        assert [one.contested for one in xb.node.index.find(wallet_id(9))] == [True]
-        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
+        assert [one.contested for one in await xb.node.index.find(wallet_id(9))] == [True]
+        assert [one.sid for one in await xb.node.index.find(wallet_id(1))] == [sid_in(before)]
         world.net.heal()
         world.clock.advance(s=61)
         await xb.look()
         assert await states_of(xb, "xa") == ("forked", common)
-        assert [one.contested for one in xb.node.index.find(wallet_id(9))] == [True]
-        assert [one.sid for one in xb.node.index.find(wallet_id(1))] == [sid_in(before)]
-        assert xb.node.index.find(wallet_id(6)) == ()
-        assert xb.node.index.find(wallet_id(10)) != ()
+        assert [one.contested for one in await xb.node.index.find(wallet_id(9))] == [True]
+        assert [one.sid for one in await xb.node.index.find(wallet_id(1))] == [sid_in(before)]
+        assert await xb.node.index.find(wallet_id(6)) == ()
+        assert await xb.node.index.find(wallet_id(10)) != ()
         await check_index(xb.node.database, xb.node.index)
 
 
@@ -192,11 +192,11 @@ async def test_a_fork_ends_in_a_new_log(is_deceived: bool, tmp_path: Path) -> No
         assert errors == []
         xb = world["xb"]
         assert (await states_of(xb, "xa"))[0] == "retired"
-        assert [bool(xb.node.index.find(wallet_id(n))) for n in (1, 2, 3)] == [True, False, False]
+        assert [bool(await xb.node.index.find(wallet_id(n))) for n in (1, 2, 3)] == [True, False, False]
         again = Signer(bka.key, xa.node.identity.origin, world.clock)
         await xa.say(again.listing(wallet(2)))
         assert await world.settle() == []
-        assert xb.node.index.find(wallet_id(2)) != ()
+        assert (await xb.node.index.find(wallet_id(2))) != ()
         moment = xb.node.moment()
         assert {one.origin: one.state_at(moment.now_ms // 1000) for one in moment.sources} == {
             "xa.example/log": "retired",

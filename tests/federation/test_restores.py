@@ -40,14 +40,14 @@ async def test_an_older_backup_heals_from_the_peers(anchor: bool, tmp_path: Path
         assert xa.node.gate.frozen is None
         assert xa.node.own_log.size == size
         assert await xa.states("xa") == before
-        assert xa.node.index.find(wallet_id(1)) == ()
-        assert [xa.node.index.find(wallet_id(n)) != () for n in (2, 3, 4)] == [True, True, True]
+        assert (await xa.node.index.find(wallet_id(1))) == ()
+        assert [(await xa.node.index.find(wallet_id(n))) != () for n in (2, 3, 4)] == [True, True, True]
         await xa.say(xa.signer("xa.zoll#1").listing(wallet(5)))
         assert await world.settle() == []
         assert await world["xb"].states("xa") == {
             sid: state for sid, state in (await xa.states("xa")).items() if sid in await world["xb"].states("xa")
         }
-        assert world["xb"].node.index.find(wallet_id(5)) != ()
+        assert (await world["xb"].node.index.find(wallet_id(5))) != ()
         await check_fold(xa.node.database, xa.node.gate.keyrings)
         await check_index(xa.node.database, xa.node.index)
         async with xa.node.database.reading() as tx:
@@ -87,7 +87,7 @@ async def test_a_restored_node_waits_until_a_peer_answers(tmp_path: Path) -> Non
         world.net.heal()
         await xa.look()
         assert xa.node.gate.frozen is None
-        assert xa.node.index.find(wallet_id(1)) != ()
+        assert (await xa.node.index.find(wallet_id(1))) != ()
 
 
 async def test_another_history_is_never_signed_over(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_erased_data_is_gone_before_the_restored_node_answers(tmp_path: Pa
         await world.settle()
         xa = await world.put_back("xa", kept)
         for node in (xa, world["xb"]):
-            assert node.node.index.find(wallet_id(1)) == (), node.code
+            assert (await node.node.index.find(wallet_id(1))) == (), node.code
             async with node.node.database.reading() as tx:
                 found = await tx.statements.locate(world.origin("xa"), sid_in(listing))
                 assert found is not None

@@ -57,7 +57,7 @@ async def test_a_rogue_agency_cannot_list_what_is_protected(tmp_path: Path) -> N
         bka = xa.signer("xa.bka#1")
         assert words(await submit(xa.node, bka.listing(wallet(1)), bka.listing(wallet(2)))) == ["held", "accepted"]
         await world.settle()
-        assert xa.node.index.find(wallet_id(1)) == xb.node.index.find(wallet_id(1)) == ()
+        assert (await xa.node.index.find(wallet_id(1))) == (await xb.node.index.find(wallet_id(1))) == ()
         assert xb.node.moment().protected(wallet_id(2))
 
 
@@ -77,14 +77,14 @@ async def test_a_flood_through_a_peer_changes_nothing_until_it_is_released(tmp_p
         assert await world.settle() == []
         xb = world["xb"]
         assert (await xb.sizes())[world.origin("xa")] == world["xa"].node.own_log.size
-        assert [n for n in range(1_000) if xb.node.index.find(wallet_id(n))] == []
-        assert xb.node.index.find(wallet_id(5_000)) != ()
+        assert [n for n in range(1_000) if (await xb.node.index.find(wallet_id(n)))] == []
+        assert (await xb.node.index.find(wallet_id(5_000))) != ()
         async with xb.node.database.reading() as tx:
             dormant = [row.index for row in await tx.valve.page(world.origin("xa"), after=-1)]
         assert len(dormant) == 25
         await federation.trust.release(world.origin("xa"), dormant[:1])
         await federation.reload()
-        assert [n for n in range(1_000) if xb.node.index.find(wallet_id(n))] == [*range(40)]
+        assert [n for n in range(1_000) if (await xb.node.index.find(wallet_id(n)))] == [*range(40)]
         await check_fold(xb.node.database, xb.node.gate.keyrings)
 
 
@@ -104,7 +104,7 @@ async def test_a_node_cannot_forge_its_agency(tmp_path: Path) -> None:
         for code in ("xb", "xc"):
             node = world[code]
             assert await poison_at(node, "xa") == {first: "bad_signature", first + 1: "unknown_kid"}
-            assert [bool(node.node.index.find(wallet_id(n))) for n in (1, 2, 3)] == [False, False, True]
+            assert [bool(await node.node.index.find(wallet_id(n))) for n in (1, 2, 3)] == [False, False, True]
             async with node.node.database.reading() as tx:
                 said = await tx.statements.events_between(node.origin, 0, 100)
             assert [event.kind for event in said].count("evidence") == 2
@@ -132,7 +132,7 @@ async def test_poison_pills_stop_nobody(tmp_path: Path) -> None:
         xb = world["xb"]
         assert (await xb.sizes())[xa.origin] == xa.node.own_log.size
         assert len(await poison_at(xb, "xa")) >= len(printable)
-        assert [bool(xb.node.index.find(wallet_id(n))) for n in (1, 2, 3, 4)] == [False, False, True, False]
+        assert [bool(await xb.node.index.find(wallet_id(n))) for n in (1, 2, 3, 4)] == [False, False, True, False]
         await check_fold(xb.node.database, xb.node.gate.keyrings)
         await check_index(xb.node.database, xb.node.index)
 
@@ -159,7 +159,7 @@ async def test_a_withheld_public_stub_heals_from_a_third_node(tmp_path: Path) ->
             await world.settle()
         assert await withheld_at(world["xb"], "xa") == {}
         assert await world["xb"].states("xa") == await xa.states("xa")
-        assert world["xb"].node.index.find(wallet_id(1)) == ()
+        assert (await world["xb"].node.index.find(wallet_id(1))) == ()
 
 
 async def test_who_is_left_without_a_receipt_knows_it(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ async def test_other_bytes_than_the_log_signed_are_not_taken(tmp_path: Path) -> 
         assert {one.origin: one.state for one in xb.node.moment().sources}[xa.origin] == "suspect"
         await world["xc"].look()
         await xb.look()
-        assert xb.node.index.find(wallet_id(1)) != ()
+        assert (await xb.node.index.find(wallet_id(1))) != ()
         assert {one.origin: one.state for one in xb.node.moment().sources}[xa.origin] == "live"
 
 
@@ -263,13 +263,13 @@ async def test_too_much_from_a_peer_costs_it_its_turn_and_nobody_else(tmp_path: 
             await world["xc"].say(world["xc"].signer("xc.bka#1").listing(wallet(number)))
             world.net.cut("xc", "xa")  # or its mirror would help out
             await xb.look()
-            assert xb.node.index.find(wallet_id(number)) != (), path
-            assert xb.node.index.find(wallet_id(100 + number)) == (), path
+            assert (await xb.node.index.find(wallet_id(number))) != (), path
+            assert (await xb.node.index.find(wallet_id(100 + number))) == (), path
         world.net.forgers.clear()
         world.net.heal()
         world.clock.advance(s=61)  # what was carried by its hash is asked for again within a minute
         await world.settle()
-        assert all(xb.node.index.find(wallet_id(100 + number)) for number in range(4))
+        assert all([await xb.node.index.find(wallet_id(100 + number)) for number in range(4)])
 
 
 async def test_a_flood_of_bodies_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 async def listed(node: SimNode, *numbers: int) -> list[bool]:
     """Which wallets are listed at a node."""
-    return [bool(node.node.index.find(wallet_id(number))) for number in numbers]
+    return [bool(await node.node.index.find(wallet_id(number))) for number in numbers]
 
 
 async def new_root(world: World, code: str, *words_: object) -> SimNode:

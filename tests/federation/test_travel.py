@@ -19,10 +19,10 @@ async def test_a_listing_and_its_end_reach_the_peer(tmp_path: Path) -> None:
         await xa.say(wire)
         assert await world.settle() == []
         assert await xb.states("xa") == await xa.states("xa")
-        assert [listing.issuer for listing in xb.node.index.find(wallet_id(1))] == ["xa.bka"]
+        assert [listing.issuer for listing in (await xb.node.index.find(wallet_id(1)))] == ["xa.bka"]
         await xa.say(xa.signer("xa.bka#1").retract(sid_in(wire)))
         assert await world.settle() == []
-        assert xb.node.index.find(wallet_id(1)) == ()
+        assert (await xb.node.index.find(wallet_id(1))) == ()
 
 
 async def test_who_nudges_is_asked_when_the_log_s_own_node_is_not_followed(tmp_path: Path) -> None:

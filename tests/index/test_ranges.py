@@ -5,69 +5,55 @@ from __future__ import annotations
 import asyncio
 import random
 
-from app.domain.answer import Listing
-from app.index.listings import ListingIndex
-from app.index.ranges import SLICE, IdRanges, range_of
-from tests.factories import wallet_id
-from tests.index.test_view_buckets import listing
+from app.index.ranges import IdRanges, range_of
+from app.services.node import Node
+from tests.factories import Town, accept, link, sid_in, wallet, wallet_id
 
 
-def put(index: ListingIndex, number: int) -> Listing:
-    one = listing(number, wallet_id(number % 40))
-    index.replace([], [one])
-    return one
-
-
-async def held(ranges: IdRanges, subjects: set[str]) -> set[str]:
-    """Those of `subjects` that stand in their range; a range holds nothing that belongs to another, and nothing twice."""
-    found: set[str] = set()
-    for subject in subjects:
-        ids = await ranges.ids(range_of(subject))
-        assert len(set(ids)) == len(ids)
-        assert {range_of(id_) for id_ in ids} <= {range_of(subject)}
-        found |= {subject} & set(ids)
+async def held(ranges: IdRanges, numbers: range) -> set[int]:
+    """Those wallets that stand in their range; a range holds nothing that belongs to another, and nothing twice."""
+    found: set[int] = set()
+    for number in numbers:
+        listings = await ranges.listings(range_of(wallet_id(number)))
+        assert {range_of(one.subject) for one in listings} <= {range_of(wallet_id(number))}
+        assert len({(one.sid, one.number) for one in listings}) == len(listings)
+        found |= {number} & {n for n in numbers for one in listings if one.subject == wallet_id(n)}
     return found
 
 
-async def test_ranges_follow_the_index() -> None:
-    """Random listings come and go, the index is read anew: at every step a range holds exactly the ids that the index holds."""
+async def test_ranges_follow_the_index(node: Node, town: Town) -> None:
+    """Random listings come and go, the index is read anew: at every step a range holds exactly the ids that are listed."""
     rng = random.Random(5)
-    index = ListingIndex()
-    ranges = IdRanges(index)
-    live: list[Listing] = []
-    subjects = {wallet_id(n) for n in range(40)}
-    for step in range(150):
-        if live and rng.random() < 0.5:
-            gone = live.pop(rng.randrange(len(live)))
-            index.replace([(gone.origin, gone.sid)], [])
+    ranges = IdRanges(node.database, node.index)
+    bka, live = town.signer("de.bka#1"), dict[str, set[int]]()
+    for step in range(16):
+        if live and rng.random() < 0.4:
+            sid = rng.choice(sorted(live))
+            del live[sid]
+            await accept(node, bka.erase(sid) if step % 2 else bka.retract(sid))
         else:
-            live.append(put(index, step))
-        if step % 50 == 49:
-            anew = ListingIndex()
-            anew.replace([], live)
-            index.become(anew)
-        assert await held(ranges, subjects) == {one.subject for one in live}
+            some = {rng.randrange(12) for _ in range(3)}
+            wire = bka.listing(*(wallet(number) for number in sorted(some)), link(wallet_id(50), wallet_id(51)))
+            live[sid_in(wire)] = some
+            await accept(node, wire)
+        if step % 6 == 5:
+            node.index.move(None)
+        assert await held(ranges, range(12)) == {number for some in live.values() for number in some}
 
 
-async def test_what_moves_while_they_are_made_is_not_lost() -> None:
-    """A listing that comes, one that goes and a whole new index in the middle of the making: all are in the answer."""
-    index = ListingIndex()
-    index.replace([], [listing(n, wallet_id(n)) for n in range(SLICE + 10)])
-    ranges = IdRanges(index)
-    making = asyncio.create_task(ranges.ids(0))
-    await asyncio.sleep(0)
-    index.replace([], [listing(9_001, wallet_id(9_001))])
-    gone = index.find(wallet_id(1))[0]
-    index.replace([(gone.origin, gone.sid)], [])
-    await making
-    assert wallet_id(9_001) in await ranges.ids(range_of(wallet_id(9_001)))
-    assert wallet_id(1) not in await ranges.ids(range_of(wallet_id(1)))
-
-    index.become(ListingIndex())
-    making = asyncio.create_task(ranges.ids(0))
-    await asyncio.sleep(0)
-    anew = ListingIndex()
-    anew.replace([], [listing(9_002, wallet_id(9_002))])
-    index.become(anew)
-    await making
-    assert wallet_id(9_002) in await ranges.ids(range_of(wallet_id(9_002)))
+async def test_what_moves_while_they_are_made_is_not_lost(node: Node, town: Town) -> None:
+    """A listing that comes and one that goes in the middle of the making, and anything at all: all are in the answer."""
+    bka = town.signer("de.bka#1")
+    gone = bka.listing(wallet(1))
+    await accept(node, gone, *(bka.listing(*(wallet(n) for n in range(start, start + 100))) for start in range(1_000, 4_000, 100)))
+    ranges = IdRanges(node.database, node.index)
+    for number, everything in ((9_001, False), (9_002, True)):
+        making = asyncio.create_task(ranges.listings(0))
+        await asyncio.sleep(0.002)
+        await accept(node, bka.listing(wallet(number)), *([bka.retract(sid_in(gone))] if not everything else []))
+        if everything:
+            node.index.move(None)
+        await making
+        assert await held(ranges, range(number, number + 1)) == {number}
+        assert await held(ranges, range(1, 2)) == set()
+        node.index.move(None)

@@ -20,6 +20,7 @@ from app.domain.fork import Bounds
 from app.services.admit.foreign import Offered
 from app.storage.database import Database
 from tests.factories import Clock, Signer, Town, link, sid_in, wallet, wallet_id
+from tests.filed import filed_ids
 from tests.mirrors import Here, PeerLog, check_fold, check_index, far
 
 SEEDS = range(6)
@@ -185,7 +186,7 @@ async def test_what_is_stored_is_what_the_fold_gives(seed: int, town: Town, cloc
         await _check(here, ever)
     fresh = Here(database, town)
     await fresh.gate.load()
-    await fresh.gate.reload_index()
+    await fresh.start()
     for peer in logs:
         while await fresh.cursor(peer) < len(peer.entries):
             await Reader(fresh, seed).page(peer)
@@ -225,7 +226,11 @@ async def test_late_and_piecemeal_is_the_same_as_whole_and_at_once(
                 await here.take(peer)
         assert [await here.lacking(peer) for peer in logs] == [{}, {}, {}]
         await _check(here, ever)
-        ends.append((await _everything(here, logs), here.index._by_subject))
+        async with database.reading() as tx:
+            ids = await filed_ids(tx)
+        ends.append(
+            (await _everything(here, logs), {name: [await here.index.find(id_) for id_ in sorted(some)] for name, some in ids.items()})
+        )
         await database.close()
     assert ends[0][0] == ends[1][0]
     assert ends[0][1] == ends[1][1]

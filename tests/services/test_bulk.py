@@ -15,10 +15,8 @@ from app.domain.address import siblings
 from app.domain.address.bip122 import BITCOIN, KEY
 from app.domain.errors import CordonError, Schema, TooLarge
 from app.domain.identifiers import read_subject
-from app.index.listed import ListedIds
-from app.index.listings import ListingIndex
+from app.domain.labels import PUBLIC
 from app.services import bulk
-from app.services.admit import fill_index
 from app.services.bulk import Form, Lot, Tally, Wanted, compact_items, lots_of
 from app.services.node import Node
 from app.services.screen import Caller as Asking
@@ -43,7 +41,7 @@ async def run(
 ) -> tuple[list[dict[str, Any]], Tally]:
     tally = Tally()
     lots = lots_of(form, chunks_of(data, size), spend=lambda _rows: None)
-    found = node.bulk.screen(lots, asking(node), tally, Wanted(hits_only, checksums))
+    found = node.bulk.screen(lots, asking(node), tally, Wanted(CALLER.reader, hits_only, checksums))
     return [json.loads(line.at(number)) async for some in found for number, line in some], tally
 
 
@@ -106,7 +104,7 @@ async def test_a_removed_listing_is_no_hit_and_a_new_one_is_at_once(node: Node, 
         (words,), _ = await run(node, Form.LINES, text)
         seen.append(words["match"])
     assert seen == ["not_listed", "listed", "not_listed", "listed"]
-    assert not node.listed.may_hold(read_subject(evm(12_345)))  # it was answered by the index, not by looking at everything
+    assert not node.listed.may_hold(read_subject(evm(12_345)), PUBLIC)  # it was answered by the index, not by looking at everything
 
 
 async def test_the_three_forms_say_the_same(node: Node, town: Town) -> None:
@@ -232,28 +230,10 @@ async def test_ids_with_two_keys_have_room_and_guarded_ones_are_looked_at(node: 
     """A list of nothing but Bitcoin key hashes, twice as many keys as ids: the table is built for them, none is missed."""
     texts = [BITCOIN.address(KEY, sha256(b"%d" % number).digest()[:20]) for number in range(30_000)]
     node.guards._ids = frozenset(f"{BITCOIN.chain}:{text}" for text in texts)
-    assert not node.listed.may_hold(read_subject(texts[0]))
-    node.listed.is_ready = False
-    await node._keep_listed()
+    assert not node.listed.may_hold(read_subject(texts[0]), PUBLIC)
+    await node.keeper.rebuild()
     assert node.listed.is_ready
     assert node.listed.load < 0.75
-    assert all(node.listed.may_hold(read_subject(text)) for text in texts[:500])
+    assert all(node.listed.may_hold(read_subject(text), PUBLIC) for text in texts[:500])
     rows, _ = await run(node, Form.LINES, "\n".join(texts[-300:]).encode())
     assert {words["match"] for words in rows} == {"protected"}
-
-
-async def test_an_index_that_is_read_anew_moves_the_fingerprints(node: Node, town: Town) -> None:
-    """A quarantine or a release changes many listings at once: what came is looked at, what went is not, from the same step on."""
-    await accept(node, town.signer("de.bka#1").listing(wallet(1), link(wallet_id(2), wallet_id(3))))
-    listed, asked = ListedIds(), [read_subject(wallet_id(number)) for number in (1, 2, 3, 4)]
-
-    async def nothing() -> AsyncIterator[Sequence[str]]:
-        yield []
-
-    await listed.rebuild(nothing(), expected=1_000, places={})
-    index, fresh = ListingIndex(listed), ListingIndex()
-    await fill_index(node.database, fresh)
-    index.become(fresh)
-    assert [listed.may_hold(one) for one in asked] == [True, True, True, False]
-    index.become(ListingIndex())
-    assert [listed.may_hold(one) for one in asked] == [False] * 4

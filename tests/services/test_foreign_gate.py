@@ -12,6 +12,8 @@ import pytest
 from app.domain.errors import Betrayed, NotFound
 from app.domain.folding import State
 from app.domain.fork import Bounds
+from app.domain.identifiers import read_id
+from app.domain.labels import EVERYTHING
 from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind
 from app.domain.tiles import Edge
@@ -53,12 +55,12 @@ async def test_what_a_peer_logged_counts_here(here: Here, fr: PeerLog) -> None:
     at = fr.log(listing)
     admission = await here.take(fr)
     assert (admission.size, admission.logged, admission.poisoned, admission.withheld) == (at + 1, 1, 0, 0)
-    (found,) = here.index.find(wallet_id(1))
+    (found,) = await here.index.find(wallet_id(1))
     assert (found.origin, found.index, found.issuer_name, found.country, found.state) == (fr.origin, at, "FR.BKA", "DE", "active")
-    assert here.index.links(wallet_id(2))
+    assert (await here.index.known([read_id(wallet_id(2))], EVERYTHING)).links(wallet_id(2))
     fr.log(bka(fr).retract(sid_in(listing)))
     await here.take(fr)
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     assert here.moves[-1] == (fr.origin, at + 2)
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
@@ -70,8 +72,8 @@ async def test_a_page_may_bring_the_key_it_needs(here: Here, fr: PeerLog) -> Non
     fr.log(fr.town.member("fr.new"))
     late = fr.log(fr.town.signer("fr.new#1").listing(wallet(2)))
     await here.take(fr)
-    assert here.listed(wallet_id(1)) == []
-    assert here.listed(wallet_id(2)) == [(fr.origin, late)]
+    assert (await here.listed(wallet_id(1))) == []
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, late)]
     assert await here.poison(fr) == {early: "unknown_kid"}
 
 
@@ -90,7 +92,7 @@ async def test_what_was_judged_too_early_is_judged_again(here: Here, fr: PeerLog
         page = fr.offered(index, index + 1)
         works.append(here.gate.admit(fr.origin, page, leaves=leaves[index : index + 1], after=after, relay_from=None))
     await asyncio.gather(*works)
-    assert here.listed(wallet_id(2)) == [(fr.origin, late)]
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, late)]
     assert await here.poison(fr) == {}
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
@@ -103,7 +105,7 @@ async def test_a_page_is_judged_while_the_one_before_is_written(here: Here, fr: 
     leaf, root = leaf_hash(fr.entries[first]), Edge().append(map(leaf_hash, fr.entries)).root
     judged = await here.gate.judge(fr.origin, fr.offered(first, first + 1), [leaf], from_relay=False)
     await here.take(fr, first)
-    assert here.listed(wallet_id(1)) == []
+    assert await here.listed(wallet_id(1)) == []
     await here.gate.admit(
         fr.origin,
         fr.offered(first, first + 1),
@@ -112,7 +114,7 @@ async def test_a_page_is_judged_while_the_one_before_is_written(here: Here, fr: 
         relay_from=None,
         judged=judged,
     )
-    assert here.listed(wallet_id(1)) == [(fr.origin, first)]
+    assert await here.listed(wallet_id(1)) == [(fr.origin, first)]
     assert await here.poison(fr) == {}
     await check_fold(here.database, here.keyrings)
 
@@ -144,7 +146,7 @@ async def test_bytes_that_are_not_those_of_the_tree_are_the_sources_fault(here: 
         await here.take(fr, page=[Offered(at, fr.entries[at] + b"x", fr.texts[at])])
     assert await here.cursor(fr) == at
     await here.take(fr)
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
 
 
 async def test_poison_is_carried_inert_and_stops_nothing(here: Here, fr: PeerLog, town: Town) -> None:
@@ -181,8 +183,8 @@ async def test_poison_is_carried_inert_and_stops_nothing(here: Here, fr: PeerLog
     admission = await here.take(fr)
     assert await here.poison(fr) == expected
     assert (admission.size, admission.poisoned) == (last + 1, len(expected))
-    assert here.listed(wallet_id(1)) == []
-    assert here.listed(wallet_id(9)) == [(fr.origin, last)]
+    assert (await here.listed(wallet_id(1))) == []
+    assert (await here.listed(wallet_id(9))) == [(fr.origin, last)]
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
 
@@ -200,11 +202,11 @@ async def test_what_no_answer_could_show_is_left_out_of_the_index(here: Here, fr
     ]
     at = fr.log(bka(fr).listing(*odd, wallet(8)))
     await here.take(fr)
-    assert [n for n in range(1, 9) if here.listed(wallet_id(n))] == [8]
+    assert [n for n in range(1, 9) if (await here.listed(wallet_id(n)))] == [8]
     assert await here.poison(fr) == {}
     outside = fr.log(bka(fr).listing(wallet(9, typologies=["laundering.mixer"])))
     await here.take(fr)
-    assert here.listed(wallet_id(9)) == []
+    assert (await here.listed(wallet_id(9))) == []
     assert await here.poison(fr) == {outside: "scope_denied"}
     assert await here.state(fr, at) is State.ACTIVE
 
@@ -216,7 +218,7 @@ async def test_an_unknown_kind_or_claim_is_carried_inert(here: Here, fr: PeerLog
     await here.take(fr)
     assert await here.poison(fr) == {}
     assert (await here.state(fr, new), await here.state(fr, must)) == (State.INERT, State.INERT)
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
 
 
 async def test_what_is_withheld_is_supplied_later(here: Here, fr: PeerLog) -> None:
@@ -227,11 +229,11 @@ async def test_what_is_withheld_is_supplied_later(here: Here, fr: PeerLog) -> No
     assert await here.lacking(fr) == {at: "stub"}
     await here.gate.supply(fr.origin, [Offered(at, fr.entries[at])])
     assert await here.lacking(fr) == {at: "parts"}
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     brought = await here.gate.supply(fr.origin, [Offered(at, None, fr.texts[at])])
     assert brought.moved
     assert await here.lacking(fr) == {}
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
     assert not (await here.gate.supply(fr.origin, fr.offered(0, at + 1))).moved
     hidden = fr.log(bka(fr).listing(wallet(2)))
     await here.take(fr, hide={hidden})
@@ -248,13 +250,13 @@ async def test_amber_comes_from_the_origin_alone(here: Here, fr: PeerLog) -> Non
     green = fr.log(bka(fr).listing(wallet(3)))
     await here.take(fr, relay="nl.example")
     assert await here.lacking(fr) == {amber: "stub", mixed: "parts"}
-    assert [here.listed(wallet_id(n)) for n in (1, 2, 3)] == [[], [], [(fr.origin, green)]]
+    assert [(await here.listed(wallet_id(n))) for n in (1, 2, 3)] == [[], [], [(fr.origin, green)]]
     await here.gate.supply(fr.origin, fr.offered(amber, green), relay_from="nl.example")
     assert await here.lacking(fr) == {amber: "stub", mixed: "parts"}
     await here.gate.supply(fr.origin, fr.offered(amber, green))
     assert await here.lacking(fr) == {}
-    assert here.listed(wallet_id(1)) == [(fr.origin, amber)]
-    assert here.listed(wallet_id(2)) == [(fr.origin, mixed)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, amber)]
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, mixed)]
     await check_index(here.database, here.index)
 
 
@@ -266,8 +268,8 @@ async def test_a_disclosure_that_was_not_signed_is_as_good_as_withheld(here: Her
     assert await here.poison(fr) == {}
     assert await here.lacking(fr) == {at: "parts", other: "parts"}
     await here.gate.supply(fr.origin, fr.offered(at, other + 1))
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
-    assert here.listed(wallet_id(2)) == [(fr.origin, other)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, other)]
 
 
 async def test_an_erasure_reaches_what_comes_late(here: Here, fr: PeerLog) -> None:
@@ -280,9 +282,9 @@ async def test_an_erasure_reaches_what_comes_late(here: Here, fr: PeerLog) -> No
     fr.log(erase)
     admission = await here.take(fr)
     assert admission.erased == (sid_in(erase),)
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     await here.gate.supply(fr.origin, fr.offered(at, late + 1))
-    assert here.listed(wallet_id(2)) == []
+    assert (await here.listed(wallet_id(2))) == []
     async with here.database.reading() as tx:
         parts = await tx.statements.parts_of(fr.origin, [at, late])
         assert await tx.meta.get("forget_due") is not None
@@ -301,8 +303,8 @@ async def test_a_late_member_statement_is_heard_by_what_it_vouches_for(here: Her
     assert await here.poison(fr) == {}
     assert await here.lacking(fr) == {at: "parts"}
     await here.gate.supply(fr.origin, fr.offered(at, at + 1))
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
-    assert here.index.find(wallet_id(1))[0].issuer_name == "FR.NEW"
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
+    assert (await here.index.find(wallet_id(1)))[0].issuer_name == "FR.NEW"
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
 
@@ -312,9 +314,9 @@ async def test_a_late_policy_is_heard_by_what_stands_above_it(here: Here, fr: Pe
     hidden = fr.log(fr.town.policy(needs2=["listing"]))
     at = fr.log(bka(fr).listing(wallet(1)))
     await here.take(fr, hide={hidden})
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
     await here.gate.supply(fr.origin, fr.offered(hidden, hidden + 1))
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     assert await here.state(fr, at) is State.WAITING
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
@@ -337,14 +339,14 @@ async def test_annotations_cross_logs_before_and_after_their_target(here: Here, 
     fr.log(early)
     await here.take(fr)
     for n in (1, 2):
-        (found,) = here.index.find(wallet_id(n))
+        (found,) = await here.index.find(wallet_id(n))
         assert [(note.kind, note.origin, note.issuer, note.ground) for note in found.annotations] == [
             ("dispute", nl.origin, "nl.bka", "wrong_person")
         ]
     await check_index(here.database, here.index)
     nl.log(agency.retract(sid_in(dispute)))
     await here.take(nl)
-    assert all(here.index.find(wallet_id(n))[0].annotations == () for n in (1, 2))
+    assert [(await here.index.find(wallet_id(n)))[0].annotations for n in (1, 2)] == [(), ()]
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
 
@@ -356,17 +358,17 @@ async def test_past_a_fork_adds_survive_and_removals_wait(here: Here, fr: PeerLo
     beyond = fr.log(bka(fr).listing(wallet(2)))
     fr.log(bka(fr).retract(sid_in(before)), fr.town.policy(needs2=["listing"]))
     await here.take(fr)
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     await here.gate.mark_forked(fr.origin, Bounds(common, common), reason="two histories")
-    assert here.listed(wallet_id(1)) == [(fr.origin, common - 1)]
-    assert here.index.find(wallet_id(2))[0].contested
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, common - 1)]
+    assert (await here.index.find(wallet_id(2)))[0].contested
     after = fr.log(bka(fr).listing(wallet(3)))
     fr.log(bka(fr).retract(sid_in(before)), fr.town.member("fr.bka", name="Renamed"))
     await here.take(fr)
-    assert here.listed(wallet_id(1)) == [(fr.origin, common - 1)]
-    assert here.listed(wallet_id(2)) == [(fr.origin, beyond)]
-    assert here.index.find(wallet_id(3))[0].contested
-    assert here.listed(wallet_id(3)) == [(fr.origin, after)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, common - 1)]
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, beyond)]
+    assert (await here.index.find(wallet_id(3)))[0].contested
+    assert (await here.listed(wallet_id(3))) == [(fr.origin, after)]
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
 
@@ -378,8 +380,8 @@ async def test_beyond_its_end_a_retired_log_says_nothing(here: Here, fr: PeerLog
     fr.log(bka(fr).listing(wallet(2)), bka(fr).retract(sid_in(kept)))
     await here.take(fr)
     await here.gate.retire(fr.origin, final_size=end)
-    assert here.listed(wallet_id(1)) == [(fr.origin, end - 1)]
-    assert here.listed(wallet_id(2)) == []
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, end - 1)]
+    assert (await here.listed(wallet_id(2))) == []
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
 
@@ -395,16 +397,16 @@ async def test_the_valve_keeps_a_flood_dormant_until_it_is_released(
         admission = await here.take(fr)
     assert (admission.dormant, admission.logged) == (1, 4)
     assert len(caplog.records) == 1
-    assert [bool(here.listed(wallet_id(n))) for n in range(4)] == [True, True, True, False]
+    assert [bool(await here.listed(wallet_id(n))) for n in range(4)] == [True, True, True, False]
     clock.advance(hours=2)
     fr.log(*(bka(fr).listing(wallet(n)) for n in range(4, 7)))
     assert (await here.take(fr)).dormant == 1  # five in all
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)
     assert await here.gate.release(fr.origin, indices=[first]) == 1
-    assert here.listed(wallet_id(3)) == [(fr.origin, first)]
+    assert (await here.listed(wallet_id(3))) == [(fr.origin, first)]
     assert await here.gate.release(fr.origin) == 1
-    assert all(here.listed(wallet_id(n)) for n in range(7))
+    assert all([await here.listed(wallet_id(n)) for n in range(7)])
     await check_index(here.database, here.index)
 
 
@@ -421,7 +423,7 @@ async def test_a_flood_is_not_spread_over_hours_of_its_own_invention(here: Here,
     async with here.database.reading() as tx:
         reasons = [row.reason for row in await tx.valve.page(fr.origin)]
     assert reasons == ["ahead", "ahead", "hour", "hour"]
-    assert here.listed(wallet_id(0)) == [(fr.origin, first)]
+    assert await here.listed(wallet_id(0)) == [(fr.origin, first)]
 
 
 async def test_quarantine_hides_a_log_and_lifts_again(here: Here, fr: PeerLog) -> None:
@@ -429,36 +431,36 @@ async def test_quarantine_hides_a_log_and_lifts_again(here: Here, fr: PeerLog) -
     at = fr.log(bka(fr).listing(wallet(1)))
     await here.take(fr)
     await here.gate.quarantine(fr.origin, on=True)
-    assert here.listed(wallet_id(1)) == []
+    assert (await here.listed(wallet_id(1))) == []
     second = fr.log(bka(fr).listing(wallet(2)))
     await here.take(fr)
-    assert here.listed(wallet_id(2)) == []
+    assert (await here.listed(wallet_id(2))) == []
     await check_index(here.database, here.index)
     await here.gate.quarantine(fr.origin, on=False)
-    assert here.listed(wallet_id(1)) == [(fr.origin, at)]
-    assert here.listed(wallet_id(2)) == [(fr.origin, second)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, at)]
+    assert (await here.listed(wallet_id(2))) == [(fr.origin, second)]
     with pytest.raises(NotFound):
         await here.gate.quarantine("xx.example/log", on=True)
 
 
 async def test_another_worker_sees_what_the_first_has_taken_in(here: Here, fr: PeerLog, town: Town) -> None:
     """Pages, supplies, renamed members and trust: whoever shares the database follows, and may take the next page."""
-    other = Here(here.database, town)
+    other = Here(here.database, town, listed=here.listed_ids)
     await other.gate.load()
-    await other.gate.reload_index()
+    await other.start()
     at = fr.log(bka(fr).listing(wallet(1)))
     hidden = fr.log(bka(fr).listing(wallet(2)))
     fr.log(fr.town.member("fr.bka", name="Renamed"), fr.town.member("fr.new"))
     await here.take(fr, hide={hidden})
     await other.gate.follow()
-    assert other.listed(wallet_id(1)) == [(fr.origin, at)]
+    assert (await other.listed(wallet_id(1))) == [(fr.origin, at)]
     await here.gate.supply(fr.origin, fr.offered(hidden, hidden + 1))
     await other.gate.follow()
-    assert other.listed(wallet_id(2)) == [(fr.origin, hidden)]
-    assert {one.issuer_name for n in (1, 2) for one in other.index.find(wallet_id(n))} == {"Renamed"}
+    assert (await other.listed(wallet_id(2))) == [(fr.origin, hidden)]
+    assert {one.issuer_name for n in (1, 2) for one in (await other.index.find(wallet_id(n)))} == {"Renamed"}
     new = fr.log(fr.town.signer("fr.new#1").listing(wallet(3)))
     await other.take(fr)
-    assert other.listed(wallet_id(3)) == [(fr.origin, new)]
+    assert (await other.listed(wallet_id(3))) == [(fr.origin, new)]
     await here.gate.follow()
     for one in (here, other):
         await check_index(one.database, one.index)
@@ -470,11 +472,11 @@ async def test_a_start_reads_everything_from_storage(here: Here, fr: PeerLog, to
     await here.take(fr)
     fresh = Here(here.database, town)
     await fresh.gate.load()
-    await fresh.gate.reload_index()
+    await fresh.start()
     at = fr.log(fr.town.signer("fr.new#1").listing(wallet(2)))
     await fresh.take(fr)
-    assert fresh.listed(wallet_id(2)) == [(fr.origin, at)]
-    assert fresh.listed(wallet_id(1))
+    assert (await fresh.listed(wallet_id(2))) == [(fr.origin, at)]
+    assert await fresh.listed(wallet_id(1))
 
 
 async def test_a_sid_logged_twice_counts_once(here: Here, fr: PeerLog) -> None:
@@ -482,12 +484,12 @@ async def test_a_sid_logged_twice_counts_once(here: Here, fr: PeerLog) -> None:
     listing = bka(fr).listing(wallet(1))
     low, high = fr.log(listing), fr.log(listing)
     await here.take(fr, hide={low})
-    assert here.listed(wallet_id(1)) == [(fr.origin, high)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, high)]
     await here.gate.supply(fr.origin, fr.offered(low, low + 1))
-    assert here.listed(wallet_id(1)) == [(fr.origin, low)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, low)]
     again = fr.log(listing)
     await here.take(fr)
     assert again == high + 1
-    assert here.listed(wallet_id(1)) == [(fr.origin, low)]
+    assert (await here.listed(wallet_id(1))) == [(fr.origin, low)]
     await check_fold(here.database, here.keyrings)
     await check_index(here.database, here.index)

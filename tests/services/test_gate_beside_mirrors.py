@@ -39,7 +39,7 @@ async def test_annotations_cross_between_our_log_and_a_peers(node: Node, town: T
     await here.take(fr)
     german = town.signer("de.lka#1").say(Kind.ENDORSE, {"t": [far(fr.origin, sid_in(theirs))]}, {"core": [{}]})
     await accept(node, german, later)
-    assert [[note.issuer for one in node.index.find(wallet_id(n)) for note in one.annotations] for n in (1, 2, 3)] == [
+    assert [[note.issuer for one in (await node.index.find(wallet_id(n))) for note in one.annotations] for n in (1, 2, 3)] == [
         ["fr.lka"],
         ["de.lka"],
         ["fr.lka"],
@@ -49,7 +49,7 @@ async def test_annotations_cross_between_our_log_and_a_peers(node: Node, town: T
     await accept(node, town.signer("de.lka#1").retract(sid_in(german)))
     fr.log(fr.town.signer("fr.lka#1").retract(sid_in(french)))
     await here.take(fr)
-    assert [one.annotations for n in (1, 2, 3) for one in node.index.find(wallet_id(n))] == [(), (), ()]
+    assert [one.annotations for n in (1, 2, 3) for one in (await node.index.find(wallet_id(n)))] == [(), (), ()]
     await check_fold(node.database, node.gate.keyrings)
     await check_index(node.database, node.index)
 

@@ -57,7 +57,7 @@ async def test_approval_and_withdrawal_at_once_have_one_outcome(node: Node, town
         async with node.database.reading() as tx:
             stored = await tx.statements.locate(town.origin, sid)
         assert stored is not None
-        assert (stored.state.state, node.index.find(wallet_id(turn))) == ("retracted", ())
+        assert (stored.state.state, (await node.index.find(wallet_id(turn)))) == ("retracted", ())
 
 
 async def test_lookups_go_on_while_a_large_batch_is_logged(node: Node, town: Town) -> None:

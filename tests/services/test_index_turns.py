@@ -23,7 +23,7 @@ async def test_a_still_snapshot_stands_where_the_index_stands(node: Node, town: 
             listed = {n for n in range(12) if await tx.subjects.listings([wallet_id(n)])}
             await asyncio.sleep(0.001)
             assert {head.origin: head.size for head in await tx.log.heads()} == node.index.positions == before
-            assert {n for n in range(12) if node.index.find(wallet_id(n))} == listed
+            assert {n for n in range(12) if (await node.index.find(wallet_id(n)))} == listed
         seen.add(len(listed))
         await asyncio.sleep(0.002)
     await logging

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
 from app.domain.answer import Match, Moment
 from app.domain.canonical import read_json
-from app.domain.identifiers import bucket_of, id_key, read_id
+from app.domain.identifiers import bucket_of, id_key
+from app.domain.labels import Reader
 from app.domain.merkle import EMPTY_ROOT
 from app.domain.view import ViewHead, verify_answer
 from app.domain.view_wire import STEP, read_bucket
 from app.domain.viewing import TIERS
 from app.seal.notes import read_view_head, read_vkeys
 from app.services.node import Node
-from app.services.screen import Caller, Query
+from app.services.screen import Caller, Query, Screened
 from app.services.view import Published, guards_digest
+from app.storage.database import Transaction
 from tests.factories import GUARD, Clock, Town, accept, sid_in, wallet, wallet_id
 
 
@@ -51,14 +54,16 @@ async def test_bucket_and_lookup_agree_while_statements_come_and_go(node: Node, 
         await agree(node)
 
 
+def asking(node: Node, reader: Reader, *numbers: int) -> Callable[[Transaction], Awaitable[Callable[[Moment], Screened]]]:
+    """What `answer_under` asks: lookups of wallets by this reader."""
+    return lambda tx: node.screening.screen_in(tx, [Query(wallet_id(n)) for n in numbers], Caller(reader))
+
+
 async def agree(node: Node) -> None:
     """Each tier lists what a lookup by its reader calls listed."""
     for tier, reader in TIERS.items():
-
-        def matches(moment: Moment) -> list[Match]:
-            return [node.screening.find(read_id(wallet_id(n)), reader, moment).match for n in range(9)]  # noqa: B023 — called at once
-
-        published, direct = await node.views.answer_under(tier, matches)
+        published, screened = await node.views.answer_under(tier, asking(node, reader, *range(9)))
+        direct = [Match(str(words["match"])) for words in screened.results]
         head = opened(node, published)
         for number, match in enumerate(direct):
             body = published.bucket(bucket_of(id_key(wallet_id(number))))
@@ -123,9 +128,6 @@ async def test_one_question_asked_in_the_middle_of_a_change_is_answered_after_it
     """A direct answer under a head is never older than the head: a listing admitted just before is in both."""
     await node.views.refresh()
     await accept(node, town.signer("de.bka#1").listing(wallet(8)))
-    asked = Query(wallet_id(8))
-    published, said = await node.views.answer_under(
-        "green", lambda moment: node.screening.find(read_id(asked.address), Caller(TIERS["green"]).reader, moment).match
-    )
-    assert said is Match.LISTED
+    published, said = await node.views.answer_under("green", asking(node, TIERS["green"], 8))
+    assert said.results[0]["match"] == "listed"
     assert is_listed(published.bucket(bucket_of(id_key(wallet_id(8)))), wallet_id(8), opened(node, published))

@@ -203,7 +203,7 @@ def _first_rows(one: Event) -> list[tuple[str, tuple[object, ...]]]:
     return [
         ("log_head", (one.origin, 1, entry.leaf, NOW_MS, 0, "", NOW_MS)),
         ("log_entry", (one.origin, one.index, one.sid, entry.entry, entry.leaf)),
-        ("statement", as_row(row(one))),
+        ("statement", as_row(row(one))[:15]),
         ("part", (one.origin, one.index, 0, "core", "core.0", disclosed.digest, disclosed.text)),
         ("item", (one.origin, one.index, 0, WALLET, "wallet", orjson.dumps(WALLET_ITEM))),
     ]

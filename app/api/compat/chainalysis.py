@@ -41,7 +41,7 @@ async def compat_chainalysis_address(visit: Looking, address: str) -> Response:
     visit.spend_addresses(1)
     recall, moment = visit.api.node.recall, visit.api.node.recall.now()
     try:
-        row = recall.one(address, visit.caller.reader, moment)
+        row = await recall.one(address, visit.caller.reader, moment)
     except InvalidAddress:
         await note(visit, [], moment, invalid=1)
         raise

@@ -96,7 +96,7 @@ async def _recall(visit: Visit, queries: Sequence[tuple[str, str | None]], *, wi
     moment, rows, faults = recall.now(), list[Recalled](), list[Fault]()
     for number, (text, chain) in enumerate(queries):
         try:
-            rows.append(recall.one(text, visit.caller.reader, moment, chain=chain))
+            rows.append(await recall.one(text, visit.caller.reader, moment, chain=chain))
         except InvalidAddress as error:
             faults.append(Fault(f"/{number}/address", error.code, error.detail))
     if faults:

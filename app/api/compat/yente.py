@@ -193,7 +193,7 @@ async def _wallets(visit: Visit, texts: Sequence[str], moment: Moment) -> list[f
     rows: dict[str, Recalled] = {}
     for text in texts:
         try:
-            row = recall.one(text, visit.caller.reader, moment)
+            row = await recall.one(text, visit.caller.reader, moment)
         except InvalidAddress:
             await note(visit, [], moment, invalid=1)
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .accounts import is_off_curve
 from .chains import CHAINS, read_chain
-from .kin import kin_keys, siblings
+from .kin import far_keys, ids_of_key, kin_keys, siblings
 from .model import WARNINGS, Chain, Sibling, Wallet, ton_friendly
 from .reading import read_canonical_wallet, read_wallet
 
@@ -18,6 +18,8 @@ __all__ = [
     "Chain",
     "Sibling",
     "Wallet",
+    "far_keys",
+    "ids_of_key",
     "is_off_curve",
     "kin_keys",
     "read_canonical_wallet",

@@ -16,6 +16,8 @@ from .bip122 import BITCOIN, BY_FAMILY, COINS, KEY, LITECOIN, SCRIPT, Coin
 from .evm import tron_id
 from .model import Sibling, Wallet
 
+MONERO_STANDARD, MONERO_INTEGRATED = 18, 19
+
 
 def siblings(wallet: Wallet) -> tuple[Sibling, ...]:
     """Other ids of the same key or script, each with relation `same_key`; the wallet's own id is not among them."""
@@ -50,6 +52,30 @@ def kin_keys(wallet: Wallet) -> tuple[bytes, ...]:
     if wallet.family == "monero":
         return (b"m" + payload[1:65],)
     return ()
+
+
+def ids_of_key(key: bytes) -> Iterator[str]:
+    """Every id that can be written from a key of `kin_keys`: all wallets that have it but those that have it among their `far_keys`."""
+    kind, payload = key[:1], key[1:]
+    if kind == b"a":
+        yield f"{chains.EVM}:0x{payload.hex()}"
+        yield tron_id(payload)
+    elif kind == b"h":
+        yield from (f"{coin.chain}:{coin.address(KEY, payload)}" for coin in COINS)
+        yield from (_segwit(coin, b"\x00\x14" + payload) for coin in COINS if coin.prefix)
+    elif kind == b"s":
+        yield from (f"{coin.chain}:{coin.address(SCRIPT, payload)}" for coin in COINS)
+    elif kind == b"w" and payload[0] != 0xAA:
+        yield from (_segwit(coin, payload) for coin in COINS if coin.prefix)
+    elif kind == b"m":
+        yield _standard(payload)
+
+
+def far_keys(wallet: Wallet) -> tuple[bytes, ...]:
+    """Keys that a wallet shares with others from whose side nobody can write its id: an index must keep them, to find it under."""
+    if wallet.family == "monero":
+        return kin_keys(wallet) if wallet.payload[0] != MONERO_STANDARD else ()
+    return kin_keys(wallet)[1:] if wallet.family in BY_FAMILY else ()
 
 
 def _key_hash(digest: bytes) -> tuple[bytes, ...]:
@@ -88,6 +114,10 @@ def _segwit(coin: Coin, script: bytes) -> str:
 
 def _of_integrated(payload: bytes) -> Iterator[str]:
     """The standard address inside an integrated one."""
-    if payload[0] == 19:
-        standard = b"\x12" + payload[1:65]
-        yield f"{chains.MONERO}:{monero_encode(standard + keccak(standard)[:4])}"
+    if payload[0] == MONERO_INTEGRATED:
+        yield _standard(payload[1:65])
+
+
+def _standard(keys: bytes) -> str:
+    standard = bytes((MONERO_STANDARD,)) + keys
+    return f"{chains.MONERO}:{monero_encode(standard + keccak(standard)[:4])}"

@@ -42,6 +42,8 @@ class Facts:
     jtis: dict[tuple[str, str], str]
     counts: dict[str, int]
     open_freezes: dict[str, set[str]]
+    guarded: frozenset[str] = frozenset()
+    """Ids of the batch that an agency of this jurisdiction says must not be blocked."""
 
     def add(self, prepared: Prepared, stub: Stub, known: Known) -> None:
         """A statement of this batch counts for those behind it."""
@@ -86,6 +88,7 @@ async def gather_facts(tx: Transaction, origin: str, batch: Sequence[Prepared], 
         jtis=await _jtis(tx, origin, stubs),
         counts={issuer: await _count(tx, spent, issuer, now_ms, size) for issuer in {stub.issuer for stub in stubs}},
         open_freezes={issuer: set(await tx.subjects.open_freezes(issuer, now_ms // 1000)) for issuer in freezes},
+        guarded=await tx.filed.guarded(origin, {id_ for one in batch if one.items is not None for id_ in one.items.subjects}),
     )
     for sid, one in held.items():
         facts.targets.setdefault(sid, held_target(one, origin))

@@ -17,24 +17,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from app.domain.errors import Betrayed, NotFound, Refused
 from app.domain.folding import Key, State
 from app.domain.fork import Bounds
 from app.domain.statement import Kind, read_stub
-from app.index.listings import ListingIndex
+from app.index.listings import Announced, ListingIndex
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
 from app.seal.roots import read_document
 from app.services.admit.changes import HELD, note_changes
+from app.services.admit.filing import INDEX_EPOCH, read_epoch
 from app.services.admit.foreign_ahead import CHUNK, Judged, open_chunk, take_all, take_chunk
 from app.services.admit.foreign_judge import Offered, Opened
 from app.services.admit.foreign_page import Page, Written, registry_end, write_page
 from app.services.admit.foreign_supply import Lacking, late_parts, read_lacking, reconsider
-from app.services.admit.moving import Face, Moved, faces_of, fill_index, moved_between, moved_by_members, read_moved
-from app.services.admit.refold import by_origin, origin_state, refold
+from app.services.admit.moving import Face, Moved, faces_of, merged, moved_between, moved_by_members, read_moved
+from app.services.admit.refold import origin_state, refold
 from app.services.admit.rows import Logged
 from app.services.admit.valve import waiting_at
 from app.storage.database import Database, Transaction
@@ -47,8 +48,6 @@ __all__ = ["Admission", "ForeignGate", "Offered"]
 
 log = logging.getLogger("cordon.foreign")
 
-INDEX_EPOCH = "index_epoch"
-"""Name of the value in `meta` that moves whenever statements moved without their log growing: other workers read them anew."""
 REFOLD = 512
 """Statements that are folded at a time when a whole stretch of a log changes."""
 
@@ -75,9 +74,9 @@ class _Kept:
     page: Page
     written: Written | None
     size: int
-    renamed: Moved | None = None
-    also: Collection[Key] = ()
-    epoch: bytes = b""
+    moves: list[Moved] = field(default_factory=list)
+    epoch: int | None = None
+    announced: Announced | None = None
 
     def admission(self) -> Admission:
         """What is told of it."""
@@ -115,7 +114,6 @@ class ForeignGate:
         self._lock = asyncio.Lock()
         self._registry_at: dict[str, int] = {}
         self._faces: dict[str, dict[str, Face]] = {}
-        self._epoch = b""
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
@@ -134,7 +132,6 @@ class ForeignGate:
                     self._registry_at[row.origin] = 0
                     self._keyrings.put(await self._read_registry(tx, row, Keyring(row.origin, documents)))
                     self._faces[row.origin] = await faces_of(tx, row.origin)
-            self._epoch = self._epoch or await tx.meta.get(INDEX_EPOCH) or b"0"
 
     async def _read_registry(self, tx: Transaction, mirror: MirrorRow, keyring: Keyring) -> Keyring:
         """Take in the control statements that were stored since we last looked; what was judged inert is none."""
@@ -237,7 +234,7 @@ class ForeignGate:
         await tx.evidence.drop_poison(page.origin, came)  # one that a source once gave without end; what is wrong with it is written below
         done = await self._write(tx, page, size, late=late)
         if page.control:
-            done.also = await reconsider(tx, page, min(index for index, _ in page.control), size, self._keyrings)
+            done.moves += await self._reconsidered(tx, page, min(index for index, _ in page.control), size)
         if page.logged or page.poison or late:
             done.epoch = await _next_epoch(tx)
         return done
@@ -248,11 +245,14 @@ class ForeignGate:
         async def work(tx: Transaction) -> _Kept:
             mirror, head = await self._mirror(tx, origin)
             page = await self._page(tx, mirror, from_relay=False)
-            moved = await reconsider(tx, page, first, head.size, self._keyrings)
-            return _Kept(page, None, head.size, also=moved, epoch=await _next_epoch(tx))
+            return _Kept(page, None, head.size, await self._reconsidered(tx, page, first, head.size), await _next_epoch(tx))
 
         async with self._lock:
             await self._take_in(work)
+
+    async def _reconsidered(self, tx: Transaction, page: Page, first: int, size: int) -> list[Moved]:
+        """What is judged bad now is gone, so that it may be any id that has lost something."""
+        return [await read_moved(tx, await reconsider(tx, page, first, size, self._keyrings)), Moved(touched=None)]
 
     # --- pieces --------------------------------------------------------------------------------------------------------
 
@@ -296,29 +296,35 @@ class ForeignGate:
 
     async def _write(self, tx: Transaction, page: Page, size: int, *, late: Sequence[Logged] = ()) -> _Kept:
         keyrings = self._keyrings.beside(page.keyring)
-        done = _Kept(page, await write_page(tx, page, keyrings, late=late), size)
+        written = await write_page(tx, page, keyrings, late=late)
+        done = _Kept(page, written, size, [written.moved])
         if page.control:
-            done.renamed = await moved_by_members(tx, page.origin, before=self._faces.get(page.origin, {}))
+            done.moves.append(await moved_by_members(tx, page.origin, before=self._faces.get(page.origin, {})))
         return done
 
     async def _take_in(self, work: Callable[[Transaction], Awaitable[_Kept | T]]) -> Admission | T:
         """Do the work in a transaction, and what follows from its commit in the same turn of the index."""
-        async with self._index.turn() as turn:
-            done = await turn.run(self._database, work)
-            return await self._finish(done) if isinstance(done, _Kept) else done
 
-    async def _finish(self, done: _Kept) -> Admission:
+        async def announced(tx: Transaction) -> _Kept | T:
+            done = await work(tx)
+            if isinstance(done, _Kept):
+                done.announced = self._index.announce(merged(done.moves).filing)
+            return done
+
+        async with self._index.turn() as turn:
+            done = await turn.run(self._database, announced)
+            return self._finish(done) if isinstance(done, _Kept) else done
+
+    def _finish(self, done: _Kept) -> Admission:
         """After the commit: registry, index, and whoever wants to know."""
         page, origin = done.page, done.page.origin
         self._learn(page)
         self._registry_at[origin] = max(done.size, self._registry_at.get(origin, 0))
-        for moved in (done.written.moved if done.written else None, done.renamed):
-            if moved is not None:
-                self._index.replace(moved.statements, moved.listings, moved.links)
-                self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
-        await self._reload_statements(done.also)
-        self._index.positions[origin] = max(done.size, self._index.positions.get(origin, 0))
-        self._epoch = done.epoch or self._epoch
+        moved = merged(done.moves)
+        places = {origin: (self._index.positions.get(origin, 0), done.size)}
+        self._index.move(moved.touched, announced=done.announced, places=places, epoch=done.epoch)
+        self._index.has_erased |= moved.erased
+        self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
         admission = done.admission()
         if self._on_move is not None and admission.moved:
             self._on_move(origin, done.size)
@@ -332,14 +338,6 @@ class ForeignGate:
             if document not in page.keyring.documents:
                 page.keyring.add_root(document)
         self._keyrings.put(page.keyring)
-
-    async def _reload_statements(self, keys: Collection[Key]) -> None:
-        """Read statements anew that moved by the thousand."""
-        for origin, sids in by_origin(keys):
-            for at in range(0, len(sids), REFOLD):
-                async with self._database.reading() as tx:
-                    moved = await read_moved(tx, [(origin, sid) for sid in sids[at : at + REFOLD]])
-                self._index.replace(moved.statements, moved.listings, moved.links)
 
     # --- what humans and evidence decide ---------------------------------------------------------------------------------
 
@@ -387,19 +385,20 @@ class ForeignGate:
             mirror, head = await self._mirror(tx, origin)
             page = await self._page(tx, mirror, from_relay=False)
             page.keyring, page.is_trial = page.keyring.copy(before=registry_end(page.state)), True
-            keyrings, folded, before = self._keyrings.beside(page.keyring), set[Key](), dict[Key, str]()
+            keyrings, folded, before, gone = self._keyrings.beside(page.keyring), set[Key](), dict[Key, str](), set[str]()
             for start in range(first, head.size, REFOLD):
                 events = await tx.statements.events_between(origin, start, min(start + REFOLD, head.size))
                 moving = [event for event in events if not event.bad and (event.targets or event.kind == Kind.KEY_REVOKE)]
                 also = {(origin, event.sid) for event in events}
                 refolded = await refold(tx, moving, keyrings=keyrings, also=also)
                 folded |= refolded.states.keys()
+                gone |= set(refolded.gone)
                 before = {**refolded.before, **before}
                 await tx.registry.refresh(origin, events)
             renamed = await moved_by_members(tx, origin, before=self._faces.get(origin, {}))
             epoch = await _next_epoch(tx)
             await note_changes(tx, self._clock(), before=before)
-            return _Kept(page, None, head.size, renamed=renamed, also=folded, epoch=epoch)
+            return _Kept(page, None, head.size, [renamed, await read_moved(tx, folded, gone=gone)], epoch)
 
         async with self._lock:
             await self._take_in(work)
@@ -407,7 +406,7 @@ class ForeignGate:
     async def quarantine(self, origin: str, on: bool) -> None:
         """Let nothing of a log count here, or let it count again. Its entries are followed all the same."""
 
-        async def work(tx: Transaction) -> bytes:
+        async def work(tx: Transaction) -> int:
             if not await tx.mirrors.set_quarantined(origin, on):
                 raise NotFound(f"{origin} is not followed here: add its node as a peer")
             head, epoch = await tx.log.head(origin), await _next_epoch(tx)
@@ -417,41 +416,37 @@ class ForeignGate:
                 await note_changes(tx, self._clock(), before={(origin, event.sid): was for event in events if event.kind == Kind.LISTING})
             return epoch
 
-        async with self._lock:
-            self._epoch = await self._database.run(work)
-        await self.reload_index()
+        async with self._lock, self._index.turn() as turn:
+            epoch = await turn.run(self._database, work)
+            self._index.move(None, announced=self._index.announce(()), epoch=epoch)
 
     async def release(self, origin: str, *, indices: Collection[int] | None = None) -> int:
         """Let listings count that the valve kept dormant, all or those at `indices`; how many."""
 
-        async def work(tx: Transaction) -> tuple[list[int], bytes]:
+        async def work(tx: Transaction) -> tuple[int, Moved, int]:
             waiting = await waiting_at(tx, origin, indices)
             await tx.valve.release(origin, waiting)
-            epoch = await _next_epoch(tx)
+            epoch, moves = await _next_epoch(tx), list[Moved]()
             for at in range(0, len(waiting), REFOLD):
                 events = await tx.statements.events_at(origin, waiting[at : at + REFOLD])
                 await note_changes(tx, self._clock(), before={(origin, event.sid): HELD for event in events if event.kind == Kind.LISTING})
-            return waiting, epoch
+                moves.append(await read_moved(tx, [(origin, event.sid) for event in events]))
+            return len(waiting), merged(moves), epoch
 
+        # The file has them since they were logged: what does not count is filed, too.
         async with self._lock, self._index.turn() as turn:
-            released, self._epoch = await turn.run(self._database, work)
-            for at in range(0, len(released), REFOLD):
-                async with self._database.reading() as tx:
-                    events = await tx.statements.events_at(origin, released[at : at + REFOLD])
-                    moved = await read_moved(tx, [(origin, event.sid) for event in events])
-                self._index.replace(moved.statements, moved.listings, moved.links)
-        return len(released)
+            released, moved, epoch = await turn.run(self._database, work)
+            self._index.move(moved.touched, announced=self._index.announce(()), epoch=epoch)
+        return released
 
     # --- among several workers ---------------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Take in what another worker has done: pages by their place, everything else by reading anew."""
+        """Take in what another worker has done: pages by their place; of everything else only that it was done, as it may be any id."""
         async with self._database.reading() as tx:
-            epoch = await tx.meta.get(INDEX_EPOCH) or b"0"
-        if epoch != self._epoch:
-            self._epoch = epoch
-            await self.load()
-            await self.reload_index()
+            epoch = await read_epoch(tx)
+        if epoch > self._index.epoch[1]:
+            await self.look_again()
         async with self._lock, self._database.reading() as tx:
             for mirror in await tx.mirrors.all():
                 keyring = self._keyrings.get(mirror.origin)
@@ -459,37 +454,28 @@ class ForeignGate:
                     await self._read_registry(tx, mirror, keyring)
                     await self._catch_up(tx, mirror.origin)
 
-    async def reload_index(self) -> None:
-        """Read the whole index anew, beside the one in use; what is logged meanwhile is taken in before they change places."""
-        fresh = ListingIndex()
-        async with self._lock:
-            await fill_index(self._database, fresh)
-            behind = {origin: size for origin, size in self._index.positions.items() if size > fresh.positions.get(origin, 0)}
-            while behind:
-                for origin, size in behind.items():
-                    async with self._database.reading() as tx:
-                        moved = await moved_between(tx, origin, fresh.positions.get(origin, 0), size)
-                    fresh.replace(moved.statements, moved.listings, moved.links)
-                    fresh.positions[origin] = size
-                behind = {origin: size for origin, size in self._index.positions.items() if size > fresh.positions.get(origin, 0)}
-            async with self._index.turn() as turn:
-                await turn.take()
-                self._index.become(fresh)
+    async def look_again(self) -> None:
+        """Another process has changed what counts here, of whatever statements."""
+        await self.load()
+        async with self._index.turn() as turn:
+            await turn.take()
+            async with self._database.reading() as tx:
+                epoch = await read_epoch(tx)
+            self._index.move(None, epoch=epoch)
 
     async def _catch_up(self, tx: Transaction, origin: str) -> None:
         head, at = await tx.log.head(origin), self._index.positions.get(origin, 0)
         if head is None or head.size <= at:
             return
         moves = await moved_between(tx, origin, at, head.size), await moved_by_members(tx, origin, before=self._faces.get(origin, {}))
+        moved = merged(moves)
         async with self._index.turn() as turn:
             await turn.take()
-            for moved in moves:
-                self._index.replace(moved.statements, moved.listings, moved.links)
-                self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
-            self._index.positions[origin] = head.size
+            self._index.move(moved.touched, announced=self._index.announce(moved.filing), places={origin: (at, head.size)})
+        self._faces[origin] = dict(moved.faces) if moved.faces is not None else self._faces.get(origin, {})
 
 
-async def _next_epoch(tx: Transaction) -> bytes:
-    epoch = b"%d" % (int(await tx.meta.get(INDEX_EPOCH) or b"0") + 1)
-    await tx.meta.set(INDEX_EPOCH, epoch)
+async def _next_epoch(tx: Transaction) -> int:
+    epoch = await read_epoch(tx) + 1
+    await tx.meta.set(INDEX_EPOCH, b"%d" % epoch)
     return epoch

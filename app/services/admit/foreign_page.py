@@ -212,10 +212,9 @@ async def write_page(tx: Transaction, page: Page, keyrings: Keyrings, *, late: S
     dormant = frozenset[int]() if page.is_home else await let_in(tx, page.mirror, listings, now_ms=page.now_ms)
     await tx.registry.refresh(page.origin, events)
     await note_changes(tx, page.now_ms, fresh=[*page.logged, *late], before=refolded.before)
-    moved = await read_moved(tx, refolded.states)
-    hidden = dormant if not page.mirror.quarantined else {one.event.index for one in listings}
-    plain = [one for one in listings if (page.origin, one.stub.sid) not in refolded.states and one.event.index not in hidden]
-    return Written(with_fresh(moved, plain, keyrings), refolded, dormant)
+    moved = await read_moved(tx, refolded.states, gone=refolded.gone, erased=refolded.destroyed)
+    plain = [one for one in listings if (page.origin, one.stub.sid) not in refolded.states]
+    return Written(with_fresh(moved, plain), refolded, dormant)
 
 
 async def _put_late(tx: Transaction, late: Sequence[Logged]) -> None:

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
-from app.index.listings import ListingIndex
+from app.index.listings import Announced, ListingIndex
 from app.index.turns import Turn
 from app.seal.keyrings import Keyrings
 from app.services.admit.backwards import write_back
 from app.services.admit.facts import Facts, Known, gather_facts
 from app.services.admit.foreign_judge import Offered
 from app.services.admit.judge import Judge, ToHold, ToLog, refuse_self_approval
-from app.services.admit.moving import Face, Moved, faces_of, moved_between, moved_by_members
+from app.services.admit.moving import Face, Moved, faces_of, merged, moved_between, moved_by_members
 from app.services.admit.outcome import Admitted, HeldReason, Status
 from app.services.admit.ownlog import OwnLog, lease_name
 from app.services.admit.prepared import Prepared
@@ -186,7 +186,7 @@ class Gate:
             async with self._database.reading() as tx:
                 await self._catch_up(tx)
                 behind = await self._behind(tx)
-            self._move_index(*behind)
+            self._move_index(merged(behind))
 
     async def resume(self) -> None:
         """Sign again: what was missing is there. Betrayed, and the log stays frozen, if the anchor says otherwise."""
@@ -275,7 +275,7 @@ class Gate:
             await self._take_lease(tx)
             await self._catch_up(tx)
             now_ms = self._clock()
-            behind, renamed = await self._behind(tx), list[Moved]()
+            behind = await self._behind(tx)
             batch = Batch(self.origin, first=self._log.size, accepted_ms=max(now_ms, self._log.accepted_ms))
             self._refresh(waiting)
             prepared = [w.prepared for w in waiting if w.prepared]
@@ -286,12 +286,14 @@ class Gate:
                     rest = list(waiting[number + 1 :])
                     break
             grown = self._log.grow(batch.entries)
-            moved = await project(tx, batch, keyrings=self.keyrings, grown=grown)
+            moves = [*behind, await project(tx, batch, keyrings=self.keyrings, grown=grown)]
             if any(one.stub.kind in _ENDS_BATCH for one in batch.logged):
-                renamed.append(await self._renamed(tx))
+                moves.append(await self._renamed(tx))
+            moved = merged(moves)
             unsigned = bool(batch.entries) or self._log.signed_size != self._log.size
             if not unsigned:
                 await self._give_lease_back(tx)
+            announced = self._index.announce(moved.filing)
             await turn.take()
         # Committed. From here on a crash leaves the statements logged and unanswered.
         if batch.entries:
@@ -301,12 +303,13 @@ class Gate:
                 self._keyring.apply(logged.event.index, logged.stub)
             self._registry_size = self._log.size
             self._spent.add([logged.stub.issuer for logged in batch.logged], accepted_ms=batch.accepted_ms, size=self._log.size)
-        self._move_index(*behind, moved, *renamed)
+        self._move_index(moved, announced)
         # Left before anything is written again: the gate of peers may stand in its transaction, the database's one writer, and wait for it.
         turn.leave()
         if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
             await self._log.sign(release=self._releasing())
         if moved.erased:
+            self._index.has_erased = True
             await self._forget()
         await self._tell_verdicts(verdicts, grown)
         return rest
@@ -322,7 +325,7 @@ class Gate:
                 self.freeze(error)
             else:
                 await turn.take()
-                self._move_index(*behind)
+                self._move_index(merged(behind))
 
     async def _behind(self, tx: Transaction) -> list[Moved]:
         """What the index has missed up to the edge."""
@@ -338,11 +341,11 @@ class Gate:
         """The index shows members with name, country and what their disputes weigh: a new `member` statement may change that."""
         return await moved_by_members(tx, self.origin, before=self._faces)
 
-    def _move_index(self, *moves: Moved) -> None:
-        for moved in moves:
-            self._index.replace(moved.statements, moved.listings, moved.links)
-            self._faces = moved.faces or self._faces
-        self._index.positions[self.origin] = self._log.size
+    def _move_index(self, moved: Moved, announced: Announced | None = None) -> None:
+        """`announced`: before the commit; what others have logged is announced now."""
+        announced = announced or self._index.announce(moved.filing)
+        self._index.move(moved.touched, announced=announced, places={self.origin: (self._index_at, self._log.size)})
+        self._faces = moved.faces or self._faces
 
     def _refresh(self, waiting: Sequence[Waiting]) -> None:
         """Prepare what could not be prepared before, or was before the registry changed.

@@ -98,7 +98,7 @@ def _disclose(one: _Draft) -> None:
 
 
 class Judge:
-    """The rules of one home log. `protected` says whether local policy guards an id."""
+    """The rules of one home log. `protected` says whether an id is on the local list."""
 
     def __init__(self, *, origin: str, jurisdiction: str, keyring: Keyring, protected: Callable[[str], bool]) -> None:
         self._origin = origin
@@ -240,7 +240,7 @@ class Judge:
         if stub.kind == Kind.APPROVE:
             return ToLog(prepared, stub, released=tuple(sid for sid in stub.targets if sid in facts.held))
         # To say that a protected id is benign is no attack on it.
-        if any(self._protected(subject) for subject in items.subjects if subject not in items.guards):
+        if any(subject in facts.guarded or self._protected(subject) for subject in items.subjects if subject not in items.guards):
             return ToHold(prepared, stub, HeldReason.PROTECTED)
         policy = self._keyring.policy_at()
         if four_eyes_reason(items, policy) is not None:

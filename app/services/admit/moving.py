@@ -1,52 +1,80 @@
-"""What the index in memory must take in anew after a commit: listings and links of statements that moved, in any log."""
+"""What the index must be told around a commit: the ids of statements that moved, in any log."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from app.domain.answer import Link, Listing
 from app.domain.folding import ANNOTATION_KINDS, Key
 from app.domain.statement import Kind, ohash_of
-from app.index.listings import ListingIndex
 from app.services.admit.refold import by_origin, touched_by, vector_of
-from app.storage.database import Database, Transaction
+from app.storage.database import Transaction
 from app.storage.records import Stored
 
 Face = tuple[str, str | None, str]
 """How a member looks in answers: name, country, class."""
 
 
+MOST_TOUCHED = 20_000
+"""Ids that are named one by one; where more moved it may be any."""
+_PORTION = 512
+"""Statements that are asked for at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Statements whose listings the index must take in anew."""
+    """What the index must know of a change: before its commit the ids to file, by reach; after it those of which something else is said.
 
-    statements: frozenset[Key] = frozenset()
-    listings: Sequence[Listing] = ()
-    links: Sequence[Link] = ()
+    `touched` None: it may be any id.
+    """
+
+    filing: Sequence[tuple[str, Sequence[str]]] = ()
+    touched: Collection[str] | None = ()
     erased: bool = False
     """Content was deleted: the database should forget the bytes too."""
     faces: Mapping[str, Face] | None = None
     """How members look from now on, if that was asked."""
 
 
-async def read_moved(tx: Transaction, statements: Collection[Key], *, erased: bool = False) -> Moved:
-    """What storage says of these statements now."""
-    listings: list[Listing] = []
-    links: list[Link] = []
+def merged(moves: Iterable[Moved]) -> Moved:
+    """Several changes as one."""
+    filing: list[tuple[str, Sequence[str]]] = []
+    touched: dict[str, None] | None = {}
+    erased, faces = False, None
+    for one in moves:
+        filing += one.filing
+        touched = None if touched is None or one.touched is None else touched | dict.fromkeys(one.touched)
+        erased, faces = erased or one.erased, one.faces or faces
+    return Moved(filing, touched, erased, faces)
+
+
+async def read_moved(tx: Transaction, statements: Collection[Key], *, gone: Collection[str] = (), erased: bool = False) -> Moved:
+    """What storage says of these statements now. `gone`: ids that they named and that were destroyed."""
+    filing: dict[str, dict[str, None]] = {}
+    touched: dict[str, None] | None = dict.fromkeys(gone)
     for origin, sids in by_origin(statements):
-        listings += await tx.subjects.listings_of_sids(origin, sids)
-        links += await tx.subjects.links_of_sids(origin, sids)
-    return Moved(frozenset(statements), listings, links, erased)
+        for start in range(0, len(sids), _PORTION):
+            for one in await tx.filed.of_sids(origin, sids[start : start + _PORTION]):
+                if one.is_live:
+                    filing.setdefault(one.reach, {})[one.id] = None
+                if touched is not None:
+                    touched[one.id] = None
+            if touched is not None and len(touched) > MOST_TOUCHED:
+                touched = None
+    return Moved([(reach, list(ids)) for reach, ids in filing.items()], touched, erased)
 
 
 async def moved_between(tx: Transaction, origin: str, first: int, end: int) -> Moved:
     """What the entries first…end−1 have moved, for an index that stands at `first`: another worker has logged them."""
-    events = await tx.statements.events_between(origin, first, end)
-    moving = [event for event in events if event.targets or event.kind == Kind.KEY_REVOKE]
-    touched = await touched_by(tx, moving, await vector_of(tx)) if moving else set()
-    return await read_moved(tx, touched | {(origin, event.sid) for event in events if event.kind == Kind.LISTING})
+    moves: list[Moved] = []
+    for start in range(first, end, _PORTION):
+        events = await tx.statements.events_between(origin, start, min(start + _PORTION, end))
+        moving = [event for event in events if event.targets or event.kind == Kind.KEY_REVOKE]
+        touched = await touched_by(tx, moving, await vector_of(tx)) if moving else set()
+        moves.append(await read_moved(tx, touched | {(origin, event.sid) for event in events if event.kind == Kind.LISTING}))
+        if any(event.kind == Kind.ERASE for event in events):  # what they named cannot be asked any more
+            moves.append(Moved(touched=None))
+    return merged(moves)
 
 
 async def faces_of(tx: Transaction, origin: str) -> dict[str, Face]:
@@ -63,12 +91,14 @@ async def moved_by_members(tx: Transaction, origin: str, *, before: Mapping[str,
     for member in changed:
         for kind in (Kind.LISTING, *ANNOTATION_KINDS):
             async for one in _said_by(tx, member, kind):
+                if len(statements) > MOST_TOUCHED:
+                    return Moved(touched=None, faces=faces)
                 if one.origin != origin:
                     continue
                 pairs = [target.partition("/") for target in one.event.targets]
                 targets = [(logs[ohash], sid) for ohash, _, sid in pairs if ohash in logs]
                 statements.update([(one.origin, one.sid)] if kind == Kind.LISTING else targets)
-    return replace(await read_moved(tx, statements), faces=faces)
+    return Moved(touched=(await read_moved(tx, statements)).touched, faces=faces)
 
 
 async def _said_by(tx: Transaction, member: str, kind: str, page: int = 1_000) -> AsyncIterator[Stored]:
@@ -80,19 +110,3 @@ async def _said_by(tx: Transaction, member: str, kind: str, page: int = 1_000) -
         if len(rows) < page:
             return
         after = (rows[-1].accepted_ms, rows[-1].origin, rows[-1].index)
-
-
-async def fill_index(database: Database, index: ListingIndex) -> None:
-    """Fill an empty index from storage, to the places of the heads before the first row was read."""
-    async with database.reading() as tx:
-        heads = [await tx.log.head(origin) for origin in await tx.log.origins()]
-        batch = []
-        async for listing in tx.subjects.live_listings():
-            batch.append(listing)
-            if len(batch) == 1_000:
-                index.replace((), batch)
-                batch = []
-                await asyncio.sleep(0)
-        index.replace((), batch)
-        index.replace((), (), [link async for link in tx.subjects.live_links()])
-    index.positions |= {head.origin: head.size for head in heads if head is not None}

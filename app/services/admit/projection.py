@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.domain.folding import Event, Key
+from app.domain.folding import Event, Key, State
 from app.domain.merkle import leaf_hash
 from app.domain.statement import Kind, Stub
 from app.domain.tiles import Grown
 from app.seal.keyrings import Keyrings
 from app.services.admit.changes import note_changes
-from app.services.admit.moving import Moved, read_moved
+from app.services.admit.moving import Moved, merged, read_moved
 from app.services.admit.outcome import HeldReason, entry_bytes
 from app.services.admit.prepared import Prepared
 from app.services.admit.refold import by_origin, refold
-from app.services.admit.rows import ACTIVE, WAITING, Logged, content_rows, event_of, freeze_rows, fresh_links, fresh_listings
+from app.services.admit.rows import ACTIVE, WAITING, Logged, content_rows, event_of, freeze_rows, named_ids
 from app.services.admit.rows import statement_row as _statement_row
 from app.storage.database import Transaction
 from app.storage.log import Head, LogEntry
+from app.storage.statement_rows import reach_text
 
 
 @dataclass(slots=True)
@@ -66,9 +67,9 @@ async def project(tx: Transaction, batch: Batch, *, keyrings: Keyrings, grown: G
     await tx.registry.refresh(batch.origin, [one.event for one in batch.logged])
     await tx.log.swap_head(batch.first, Head(batch.origin, grown.size, grown.root, batch.accepted_ms))
     await note_changes(tx, batch.accepted_ms, fresh=batch.logged, before=refolded.before)
-    moved = await read_moved(tx, refolded.states, erased=refolded.destroyed)
+    moved = await read_moved(tx, refolded.states, gone=refolded.gone, erased=refolded.destroyed)
     plain = [one for one in batch.logged if one.stub.kind == Kind.LISTING and (batch.origin, one.stub.sid) not in refolded.states]
-    return with_fresh(moved, plain, keyrings)
+    return with_fresh(moved, plain)
 
 
 async def put_statements(tx: Transaction, logged: Sequence[Logged], *, freezes: bool) -> None:
@@ -95,12 +96,12 @@ async def pointed_at(tx: Transaction, events: Sequence[Event]) -> set[Key]:
     return found
 
 
-def with_fresh(moved: Moved, plain: Sequence[Logged], keyrings: Keyrings) -> Moved:
-    """What moved, and new listings that nothing points at: the index need not ask storage for them."""
-    listings, links = list(moved.listings), list(moved.links)
+def with_fresh(moved: Moved, plain: Sequence[Logged]) -> Moved:
+    """What moved, and new listings that nothing points at: storage need not be asked for them."""
+    filing: dict[str, list[str]] = {}
     for one in plain:
-        keyring = keyrings.get(one.event.origin)
-        listings += fresh_listings(one, keyring.member(one.stub.issuer) if keyring else None)
-        links += fresh_links(one)
-    statements = moved.statements | {(one.event.origin, one.event.sid) for one in plain}
-    return Moved(statements, listings, links, moved.erased)
+        if one.state.state is State.ACTIVE:
+            filing.setdefault(reach_text(one.stub.label, one.stub.parts.get("core", one.stub.label), one.stub.issuer), []).extend(
+                named_ids(one)
+            )
+    return merged([moved, Moved(list(filing.items()), [id_ for ids in filing.values() for id_ in ids])])

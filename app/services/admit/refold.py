@@ -33,13 +33,14 @@ _ALL_THERE_IS = 2**62  # rows stand in storage as far as their log was processed
 class Refolded:
     """The states that were set anew, by statement. `erasures`: those of them that are erasures in force. `destroyed`: content was.
 
-    `before`: what listings among them were until now.
+    `before`: what listings among them were until now. `gone`: the ids that destroyed content named.
     """
 
     states: Mapping[Key, ShownState]
     erasures: frozenset[Key] = frozenset()
     destroyed: bool = False
     before: Mapping[Key, str] = field(default_factory=dict)
+    gone: Collection[str] = ()
 
 
 _NOTHING = Refolded({})
@@ -78,7 +79,8 @@ async def refold(tx: Transaction, moving: Collection[Event], *, keyrings: Keyrin
     refolded, destroyed = await _fold(tx, asked, vector, keyrings)
     before = await _listings_before(tx, refolded.states)
     await tx.statements.set_states(refolded.states)
-    return replace(refolded, before=before, destroyed=await _destroy(tx, destroyed))
+    was_there, gone = await _destroy(tx, destroyed)
+    return replace(refolded, before=before, destroyed=was_there, gone=gone)
 
 
 async def _listings_before(tx: Transaction, keys: Collection[Key]) -> dict[Key, str]:
@@ -86,19 +88,20 @@ async def _listings_before(tx: Transaction, keys: Collection[Key]) -> dict[Key, 
     return {(one.origin, one.sid): state_here(one.state.state, one.held) for one in stored if one.kind == Kind.LISTING}
 
 
-async def _destroy(tx: Transaction, parts: Iterable[Destroyed]) -> bool:
-    """Destroy disclosures, value and salt, and all that was said by a `core`; whether anything was still there."""
+async def _destroy(tx: Transaction, parts: Iterable[Destroyed]) -> tuple[bool, set[str]]:
+    """Destroy disclosures, value and salt, and all that was said by a `core`; whether anything was still there, and of which ids."""
     by_part: dict[tuple[str, str], list[str]] = {}
-    for gone in parts:
-        by_part.setdefault((gone.origin, gone.part), []).append(gone.sid)
-    count = 0
+    for one in parts:
+        by_part.setdefault((one.origin, one.part), []).append(one.sid)
+    count, gone = 0, set[str]()
     for (origin, part), sids in by_part.items():
         count += await tx.statements.erase_parts(origin, sids, [part])
         if part == "core":
+            gone |= {filed.id for filed in await tx.filed.of_sids(origin, sids)}
             count += await tx.subjects.erase_items(origin, sids)
     if count:
         await tx.meta.set(FORGET_DUE, b"1")
-    return count > 0
+    return count > 0, gone
 
 
 async def touched_by(tx: Transaction, events: Collection[Event], vector: Mapping[str, OriginState]) -> set[Key]:

@@ -1,4 +1,4 @@
-"""From one judged statement to the rows that keep it, whichever log it stands in; and to what the index shows of it.
+"""From one judged statement to the rows that keep it, whichever log it stands in; and to the ids that the index must know of.
 
 The home gate and the gate for what peers logged write the same rows: a statement of a peer is read by the same queries.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.answer import Link, Listing
 from app.domain.canonical import write_json
 from app.domain.folding import ANNOTATION_KINDS, Event, ShownState, State
 from app.domain.items import CheckedItems
-from app.domain.registry import Member
 from app.domain.statement import Disclosure, Kind, Stub
 from app.services.admit.facts import freezes_of
 from app.storage.part_rows import part_rows_of
@@ -105,32 +103,6 @@ def freeze_rows(one: Logged) -> Iterable[ItemRow]:
         yield from freezes_of(one.items, one.event.origin, one.event.index)
 
 
-def fresh_listings(one: Logged, member: Member | None) -> list[Listing]:
-    """The items of a listing that nothing points at yet, as storage would give them back: the index need not ask for them."""
-    stub, place, context = one.stub, one.event, one.items.context or {}
-    name, country = (member.name, member.country) if member else (stub.issuer, None)
-    # What its items have in common stands in front of and behind what they have not: a tuple is put together faster than by name.
-    labels = (stub.label, stub.parts.get("core", stub.label), stub.handling)
-    common = (context, stub.issuer, name, country, *labels, one.accepted_ms, stub.expires_at or 0, one.state.state.value, None)
-    behind = (*common, one.state.contested, ())
-    before = (place.origin, place.index, stub.sid)
-    return [_new(Listing, (*before, row.number, row.id, row.value, *behind)) for row in one.items.rows]
-
-
-def fresh_links(one: Logged) -> Iterable[Link]:
-    """The links of a listing that nothing points at yet."""
-    stub, place = one.stub, one.event
-    for link in one.items.links:
-        yield Link(
-            origin=place.origin,
-            index=place.index,
-            number=link.number,
-            sid=stub.sid,
-            issuer=stub.issuer,
-            label=stub.label,
-            core_label=stub.parts.get("core", stub.label),
-            accepted_ms=one.accepted_ms,
-            expires_at=stub.expires_at or 0,
-            state=one.state.state.value,
-            item=link.value,
-        )
+def named_ids(one: Logged) -> list[str]:
+    """Every id that a listing names: as an item, or as the end of a link."""
+    return [row.id for row in one.items.rows] + [str(link.value[end]) for link in one.items.links for end in ("from", "to")]

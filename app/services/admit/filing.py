@@ -1,0 +1,142 @@
+"""The index file kept in step with the database: opened at start, caught up when a worker died, built anew when it will not do.
+
+file present, whole, of this database     its places are the heads: answers at once
+a little behind                           what lies between is added, then it answers
+anything else                             built aside from the database; until then every lookup asks the database
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from app.domain.reach import CLEAR
+from app.index.listed import FULL_SOON, Built, Filing, ListedIds
+from app.index.listings import EPOCH, ListingIndex
+from app.services.admit.moving import merged, moved_between
+from app.storage.database import Database, Transaction
+
+log = logging.getLogger("cordon.index")
+
+INDEX_EPOCH = "index_epoch"
+"""Name of the value in `meta` that moves whenever statements moved without their log growing."""
+DATABASE_ID = "database_id"
+"""Name of the value in `meta` that tells this database from any other, for files beside it."""
+STRETCH = 64
+"""Entries that are read at a time while the file is built: at most some thousands of ids."""
+MOST_BEHIND = 4_096
+"""Entries that are added to a file; one that lacks more is built anew."""
+
+
+FORGET_WITHIN_S = 1_800.0
+"""What was erased leaves the file when it is built anew, which is done for that alone no more often."""
+
+
+async def read_epoch(tx: Transaction) -> int:
+    """How often statements moved without their log growing."""
+    return int(await tx.meta.get(INDEX_EPOCH) or b"0")
+
+
+class FileKeeper:
+    """Keeps the file of one process's index. `guarded`: ids that are always looked at."""
+
+    def __init__(self, database: Database, index: ListingIndex, listed: ListedIds, *, guarded: Callable[[], Iterable[str]]) -> None:
+        self._database = database
+        self._index = index
+        self._listed = listed
+        self._guarded = guarded
+        self._is_spoilt = False
+        self._missed = 0
+        self._built_s = float("-inf")
+
+    async def start(self) -> None:
+        """Take the index to the heads of all logs, and answer from the file if it has come as far."""
+        name = f"{EPOCH}{(await self._database_id()).hex()}"
+        places = self._listed.open()  # before the heads are read: it never has more than they say
+        async with self._database.reading() as tx:
+            heads = {head.origin: head.size for head in await tx.log.heads()}
+            epoch = await read_epoch(tx)
+        self._index.start(heads, (name, epoch))
+        if places is not None and places.get(name) == epoch and all(places.get(one, 0) <= size for one, size in heads.items()):
+            self._listed.believe()
+            await self._catch_up()
+            self._listed.add([(CLEAR, sorted(self._guarded()))])
+        elif sum(heads.values()) <= MOST_BEHIND:
+            await self.rebuild()  # at once: it takes no longer than the rest of the start
+
+    async def _database_id(self) -> bytes:
+        found = await self._database.quick.meta.get(DATABASE_ID)
+        if found is not None:
+            return found
+
+        async def work(tx: Transaction) -> bytes:
+            there = await tx.meta.get(DATABASE_ID)
+            if there is None:
+                there = os.urandom(16)
+                await tx.meta.set(DATABASE_ID, there)
+            return there
+
+        return await self._database.run(work)
+
+    async def tick(self) -> None:
+        """Catch up or build anew where that is due."""
+        if self._listed.is_ready and not self._index.is_current:
+            await self._catch_up()
+        # Another worker that is between its commit and the file gets a second look.
+        self._missed = 0 if self._index.is_current else self._missed + 1
+        is_lacking = not self._listed.is_ready or self._listed.load >= FULL_SOON or self._missed > 1
+        has_erased = self._index.has_erased and time.monotonic() > self._built_s + FORGET_WITHIN_S
+        if self._is_spoilt or is_lacking or has_erased:
+            await self.rebuild()
+
+    async def _catch_up(self) -> None:
+        """Add what is logged behind the places of the file, by whoever died before he could say so."""
+        stands = self._listed.places()
+        for origin, size in self._index.positions.items():
+            first = stands.get(origin, 0)
+            if not first < size <= first + MOST_BEHIND:
+                continue
+            async with self._database.reading() as tx:
+                moved = await moved_between(tx, origin, first, size)
+            self._listed.add(moved.filing)
+            self._listed.advance({origin: (first, size)})
+
+    async def rebuild(self) -> None:
+        """From the database, aside; nothing happens if another worker is at it."""
+        self._is_spoilt = self._index.has_erased = False
+        self._built_s = time.monotonic()
+        async with self._database.reading() as tx:
+            heads = {head.origin: head.size for head in await tx.log.heads()}
+            epoch = await read_epoch(tx)
+        built = await self._listed.build(self._pages(heads))
+        if built is not None:
+            await self._adopt(built, heads, epoch)
+
+    async def _adopt(self, built: Built, heads: dict[str, int], epoch: int) -> None:
+        """Let it take its place when it has what was logged meanwhile, also by others."""
+        try:
+            async with self._index.still() as tx:
+                now = {head.origin: head.size for head in await tx.log.heads()}
+                if await read_epoch(tx) != epoch:
+                    self._is_spoilt = True  # what moved where no log grew cannot be named: once more
+                    return
+                moves = [await moved_between(tx, one, heads.get(one, 0), size) for one, size in now.items() if size > heads.get(one, 0)]
+                built.take(merged(moves).filing)
+                if not self._listed.adopt(built, {**now, self._index.epoch[0]: epoch}):
+                    self._is_spoilt = True
+        finally:
+            self._listed.give_up(built)
+        log.info("the index was built: %d fingerprints", len(self._listed))
+
+    async def _pages(self, heads: dict[str, int]) -> AsyncIterator[Filing]:
+        for origin, size in heads.items():
+            for first in range(0, size, STRETCH):
+                async with self._database.reading() as tx:
+                    texts = await tx.filed.texts(origin, first, min(first + STRETCH, size))
+                by_reach: dict[str, list[str]] = {}
+                for reach, text in texts:
+                    by_reach.setdefault(reach, []).append(text)
+                yield [(reach, "\n".join(some).split("\n")) for reach, some in by_reach.items()]
+        yield [(CLEAR, sorted(self._guarded()))]
