@@ -41,6 +41,11 @@ def parents(row: Sequence[bytes]) -> list[bytes]:
     return [sha256(b"\x01" + row[at] + row[at + 1]).digest() for at in range(0, len(row) - 1, 2)]
 
 
+def nodes_over(row: Sequence[bytes], numbers: Iterable[int]) -> list[bytes]:
+    """Of the level above `row` the nodes with these numbers."""
+    return [sha256(b"\x01" + row[2 * number] + row[2 * number + 1]).digest() for number in numbers]
+
+
 def root_of(hashes: Sequence[bytes]) -> bytes:
     """The root of the tree over these leaf hashes."""
     row = list(hashes)

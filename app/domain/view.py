@@ -16,7 +16,7 @@ from operator import lt
 from .canonical import b64u_decode, read_decimal
 from .checkpoint import check_empty, read_hash
 from .errors import InvalidProof, Malformed
-from .merkle import HASH_BYTES, leaf_hash, node_hash, parents, verify_inclusion
+from .merkle import HASH_BYTES, leaf_hash, nodes_over, parents, verify_inclusion
 from .note import check_name, to_base64
 
 BUCKET_BITS = 16
@@ -145,6 +145,11 @@ def keys_in(data: bytes) -> list[bytes]:
     return [data[at : at + HASH_BYTES] for at in _starts(data)]
 
 
+def count_entries(data: bytes) -> int:
+    """How many ids a bucket of good form lists."""
+    return len(data) // _SINGLE if _has_single_sids(data) else sum(1 for _ in _starts(data))
+
+
 def holds(data: bytes, key: bytes) -> bool:
     """Whether a bucket of good form has an entry for the key."""
     return _find(data, key) >= 0
@@ -210,15 +215,15 @@ class BucketTree:
     @classmethod
     def build(cls, buckets: Mapping[int, bytes]) -> BucketTree:
         """From the bytes of each bucket that is not empty."""
-        rows = [[bucket_leaf(number, buckets.get(number, b"")) for number in range(BUCKETS)]]
-        while len(rows[-1]) > 1:
-            rows.append(parents(rows[-1]))
-        return cls(rows)
+        growth = cls.grow([buckets.get(number, b"") for number in range(BUCKETS)])
+        for _ in growth.steps():
+            pass
+        return growth.tree()
 
     @classmethod
     def grow(cls, buckets: Sequence[bytes]) -> Growth:
         """The same from all 65,536 buckets, in steps between which others may work."""
-        return Growth(buckets)
+        return Growth(buckets, range(BUCKETS), [[b""] * (BUCKETS >> level) for level in range(BUCKET_BITS + 1)])
 
     @property
     def root(self) -> bytes:
@@ -226,15 +231,14 @@ class BucketTree:
 
     def updated(self, buckets: Mapping[int, bytes]) -> BucketTree:
         """The tree after these buckets took these bytes; only the paths above them are hashed again."""
-        rows = [list(row) for row in self._rows]
-        for number, data in buckets.items():
-            rows[0][number] = bucket_leaf(number, data)
-        changed = set(buckets)
-        for below, row in pairwise(rows):
-            changed = {number >> 1 for number in changed}
-            for number in changed:
-                row[number] = node_hash(below[2 * number], below[2 * number + 1])
-        return BucketTree(rows)
+        growth = self.updating(buckets)
+        for _ in growth.steps():
+            pass
+        return growth.tree()
+
+    def updating(self, buckets: Mapping[int, bytes]) -> Growth:
+        """The same in steps between which others may work."""
+        return Growth(buckets, sorted(buckets), [list(row) for row in self._rows])
 
     def path(self, number: int) -> tuple[bytes, ...]:
         """The 16 sibling hashes from the leaf of the bucket to the root."""
@@ -249,22 +253,26 @@ class BucketTree:
 class Growth:
     """A tree in the making; `steps` hashes a part at each turn, `tree` is the tree after the last."""
 
-    def __init__(self, buckets: Sequence[bytes]) -> None:
+    def __init__(self, buckets: Mapping[int, bytes] | Sequence[bytes], numbers: Sequence[int], rows: list[list[bytes]]) -> None:
+        """`numbers`: of the buckets that are hashed, ascending; `rows`: of the tree before, which become those of this one."""
         self._buckets = buckets
-        self._rows: list[list[bytes]] = [[]]
+        self._numbers = numbers
+        self._rows = rows
 
     def steps(self, size: int = 1024) -> Iterator[None]:
         """Hash the next `size` nodes, again and again."""
-        leaves = self._rows[0]
-        for first in range(0, BUCKETS, size):
-            leaves += [bucket_leaf(number, self._buckets[number]) for number in range(first, first + size)]
+        leaves, numbers = self._rows[0], self._numbers
+        for first in range(0, len(numbers), size):
+            for number in numbers[first : first + size]:
+                leaves[number] = bucket_leaf(number, self._buckets[number])
             yield
-        while len(self._rows[-1]) > 1:
-            below, row = self._rows[-1], list[bytes]()
-            for first in range(0, len(below), 2 * size):
-                row += parents(below[first : first + 2 * size])
+        for below, row in pairwise(self._rows):
+            numbers = range(len(row)) if len(numbers) == len(below) else list(dict.fromkeys([number >> 1 for number in numbers]))
+            for first in range(0, len(numbers), size):
+                some = numbers[first : first + size]
+                for number, node in zip(some, nodes_over(below, some), strict=True):
+                    row[number] = node
                 yield
-            self._rows.append(row)
 
     def tree(self) -> BucketTree:
         """What has grown."""

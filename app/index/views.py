@@ -1,35 +1,28 @@
-"""The 65,536 buckets of a tier, moved with the live listings, and what is published of them: one value that never changes.
+"""The 65,536 buckets of a tier, and what is published of them: one value that never changes.
 
-`touch` says of which ids something else is said now; `look` reads those again, some at a time, so that lookups go on; `seal` hashes the
-paths above the buckets that changed. What lies between two published trees is kept as bucket numbers for a while: a mirror that stands at
-one of them needs those buckets alone. Protocol §3.10.
+`put` says what stands in the tier for some keys now, `become` what all buckets are; `seal` hashes the paths above the buckets that changed.
+What lies between two published trees is kept as bucket numbers for a while: a mirror that stands at one of them needs those buckets alone.
+Protocol §3.10.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
-from app.domain.answer import Listing, Moment
-from app.domain.identifiers import bucket_of, id_key
-from app.domain.labels import Reader
+from app.domain.identifiers import bucket_of
 from app.domain.merkle import HASH_BYTES
-from app.domain.view import BUCKETS, SID_BYTES, BucketAnswer, BucketTree
-from app.domain.viewing import entry_of, next_change
+from app.domain.view import BUCKETS, SID_BYTES, BucketAnswer, BucketTree, Growth, count_entries
 
-SLICE = 128
-"""Buckets that are hashed, or ids that are read, between two chances for others."""
+SLICE = 512
+"""Nodes of a tree that are hashed between two chances for others: about a quarter of a millisecond."""
 MOST_CHANGES = 4 * BUCKETS
 """How many bucket numbers are remembered over all published trees."""
 _FEW = BUCKETS // 16
 """Up to so many buckets the paths above them cost less than a whole tree."""
 _FIXED = HASH_BYTES + 3
-
-Find = Callable[[str], Sequence[Listing]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,61 +46,39 @@ class Frozen(NamedTuple):
 
 
 class View:
-    """The buckets of one tier as its reader may see them."""
+    """The buckets of one tier."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self) -> None:
         self._buckets = [b""] * BUCKETS
-        self._waiting: dict[str, None] = {}
-        self._due: list[tuple[int, str]] = []
         self._changed: set[int] = set()
         self._sealed: Sealed | None = None
         self._trail: list[tuple[bytes, frozenset[int]]] = []
 
-    # --- keep in step ------------------------------------------------------------------------------------------------
+    @property
+    def is_changed(self) -> bool:
+        """Whether the buckets are others than those that were frozen last."""
+        return bool(self._changed)
 
-    def touch(self, ids: Iterable[str]) -> None:
-        """Something else may be said of these ids."""
-        self._waiting.update(dict.fromkeys(ids))
+    def put(self, keys: Iterable[bytes], entries: Mapping[bytes, bytes]) -> None:
+        """For each of the keys its entry, or none."""
+        for key in keys:
+            number = bucket_of(key)
+            before = self._buckets[number]
+            after = with_entry(before, key, entries.get(key, b""))
+            if after != before:
+                self._buckets[number] = after
+                self._changed.add(number)
 
-    def begin_anew(self) -> None:
-        """Nobody can say of which ids something else is said: all of them will be touched."""
-        self._changed.update([number for number, bucket in enumerate(self._buckets) if bucket])
-        self._buckets = [b""] * BUCKETS
-        self._waiting, self._due = {}, []
+    def alike(self, first: int, buckets: Sequence[bytes]) -> list[bytes]:
+        """These buckets from number `first` on, as the very objects that stand here where they are equal: tiers share what both list."""
+        return [own if own == data else data for own, data in zip(self._buckets[first : first + len(buckets)], buckets, strict=True)]
 
-    def is_current(self, second: int) -> bool:
-        """Whether the newest sealed tree says what is to be said at this second."""
-        return not self._waiting and not self._changed and not (self._due and self._due[0][0] <= second)
-
-    def next(self, moment: Moment, most: int) -> list[str]:
-        """The ids that `look` would read now, in its order."""
-        while self._due and self._due[0][0] <= moment.now_s:
-            self._waiting[heapq.heappop(self._due)[1]] = None
-        return list(islice(reversed(self._waiting), most))
-
-    def look(self, find: Find, moment: Moment, *, most: int = SLICE) -> bool:
-        """Read up to `most` ids again whose listings moved or whose time has come; whether none is left."""
-        while self._due and self._due[0][0] <= moment.now_s:
-            self._waiting[heapq.heappop(self._due)[1]] = None
-        while self._waiting and most > 0:
-            subject, _ = self._waiting.popitem()
-            self._read(subject, find(subject), moment)
-            most -= 1
-        return not self._waiting
-
-    def _read(self, subject: str, listings: Sequence[Listing], moment: Moment) -> None:
-        second = next_change(listings, self._reader, moment)
-        if second is not None:
-            heapq.heappush(self._due, (second, subject))
-        entry = entry_of(subject, listings, self._reader, moment)
-        key = entry[:HASH_BYTES] if entry else id_key(subject)
-        number = bucket_of(key)
-        before = self._buckets[number]
-        after = with_entry(before, key, entry)
-        if after != before:
-            self._buckets[number] = after
-            self._changed.add(number)
+    def become(self, first: int, buckets: Sequence[bytes]) -> None:
+        """These are the buckets from number `first` on."""
+        for number, after in enumerate(buckets, first):
+            if after != self._buckets[number]:
+                self._buckets[number] = after
+                self._changed.add(number)
 
     # --- publish -----------------------------------------------------------------------------------------------------
 
@@ -116,7 +87,7 @@ class View:
         changed, self._changed = self._changed, set()
         if self._sealed is not None and not changed:
             return Frozen(self._sealed.buckets, ())
-        return Frozen(tuple(self._buckets), sorted(changed))
+        return Frozen(tuple(self._buckets), range(BUCKETS) if len(changed) == BUCKETS else sorted(changed))
 
     def thaw(self, frozen: Frozen) -> None:
         """What was frozen was not published: its changes belong to the next tree."""
@@ -128,19 +99,17 @@ class View:
         before = self._sealed
         if before is not None and not changed:
             return before
-        if before is None and len(changed) > _FEW:
-            self._sealed = Sealed(buckets, await _grow(buckets), sum(map(count_entries, buckets)))
-            return self._sealed
-        if before is None:
-            before = Sealed([b""] * BUCKETS, await _empty(), 0)
-        tree = before.tree
-        for start in range(0, len(changed), SLICE):
-            tree = tree.updated({number: buckets[number] for number in changed[start : start + SLICE]})
-            await asyncio.sleep(0)
-        more = sum(count_entries(buckets[number]) - count_entries(before.buckets[number]) for number in changed)
-        if self._sealed is not None:
+        if len(changed) > _FEW:
+            tree = await _grown(BucketTree.grow(buckets))
+        else:
+            tree = await _grown(
+                (await _empty() if before is None else before.tree).updating({number: buckets[number] for number in changed})
+            )
+        entries = await _count(buckets, changed)
+        if before is not None:
+            entries += before.entries - await _count(before.buckets, changed)
             self._remember(before.tree.root, frozenset(changed))
-        self._sealed = Sealed(buckets, tree, before.entries + more)
+        self._sealed = Sealed(buckets, tree, entries)
         return self._sealed
 
     def _remember(self, root: bytes, changed: frozenset[int]) -> None:
@@ -164,21 +133,29 @@ class View:
         return None
 
 
-_grown: list[BucketTree] = []
+_of_nothing: list[BucketTree] = []
 
 
 async def _empty() -> BucketTree:
     """The tree of a tier that lists nothing: the same for every view, so it is hashed once a process."""
-    if not _grown:
-        _grown.append(await _grow([b""] * BUCKETS))
-    return _grown[0]
+    if not _of_nothing:
+        _of_nothing.append(await _grown(BucketTree.grow([b""] * BUCKETS)))
+    return _of_nothing[0]
 
 
-async def _grow(buckets: Sequence[bytes]) -> BucketTree:
-    growth = BucketTree.grow(buckets)
-    for _ in growth.steps():
+async def _grown(growth: Growth) -> BucketTree:
+    for _ in growth.steps(SLICE):
         await asyncio.sleep(0)
     return growth.tree()
+
+
+async def _count(buckets: Sequence[bytes], numbers: Sequence[int]) -> int:
+    """How many ids these buckets list together."""
+    found = 0
+    for first in range(0, len(numbers), 2 * SLICE):
+        found += sum([count_entries(buckets[number]) for number in numbers[first : first + 2 * SLICE]])
+        await asyncio.sleep(0)
+    return found
 
 
 def with_entry(bucket: bytes, key: bytes, entry: bytes) -> bytes:
@@ -191,12 +168,3 @@ def with_entry(bucket: bytes, key: bytes, entry: bytes) -> bytes:
             return bucket[:at] + entry + (bucket[end:] if here == key else bucket[at:])
         at = end
     return bucket + entry
-
-
-def count_entries(bucket: bytes) -> int:
-    """How many ids a bucket of ours lists."""
-    at = count = 0
-    while at < len(bucket):
-        at += _FIXED + bucket[at + _FIXED - 1] * SID_BYTES
-        count += 1
-    return count

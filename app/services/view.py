@@ -1,8 +1,9 @@
 """Views: what each tier lists, published under signed heads; whoever asks, of whatever id, the answer and its proof agree (protocol §3.10).
 
-The buckets follow the live listings. A head is signed when they have changed, and once in a while when not. Everything that a head says
-is taken in one step between two turns of the loop: the buckets of both tiers and how far each log had come; the hashing comes after.
-A head speaks of a whole second, so that whoever replays it can.
+The buckets follow the live listings: all of them are read at the start, then what was touched. A head is signed when they have changed,
+and once in a while when not. Everything that a head says is taken while the index stands still: the last ids that were touched, read from
+the snapshot at which it stands, the buckets of both tiers, and how far each log had come; the hashing comes after. A head speaks of a
+whole second, so that whoever replays it can.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-from app.domain.answer import Listing, Moment
+from app.domain.answer import Moment
 from app.domain.canonical import JsonValue, write_json
 from app.domain.errors import Gone, NotFound
 from app.domain.merkle import root_at
@@ -23,7 +24,8 @@ from app.domain.view import SEGMENT_BITS, SEGMENT_BUCKETS, ViewHead, ViewOrigin
 from app.domain.view_wire import write_bucket, write_delta, write_segment
 from app.domain.viewing import TIERS, at_second
 from app.index.listings import ListingIndex
-from app.index.views import Frozen, Sealed, View
+from app.index.showing import Showing
+from app.index.views import Frozen, Sealed
 from app.seal.notes import NoteKey, sign_note
 from app.services.admit import OwnLog
 from app.storage.database import Database, Transaction
@@ -35,9 +37,11 @@ VALID_S = 86_400
 MOST_DELTA = 16_384
 """Buckets in one delta; who lacks more fetches segments."""
 AT_ONCE = 512
-"""How many ids are read again in the step in which a head is taken; more are read before, in turns with others."""
+"""How many ids are read again while the index stands still for a head; more are read before, while it moves."""
 
 T = TypeVar("T")
+Prepare = Callable[[Transaction], Awaitable[Callable[[Moment], T]]]
+"""Reads from a snapshot what an answer rests on; what is answered at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +107,11 @@ class Views:
         self._keys = keys
         self._interval_s = interval_s
         self._is_federated = is_federated
-        self._views = {tier: View(reader) for tier, reader in TIERS.items()}
+        self._showing = Showing(TIERS)
         self._published: dict[str, Published] = {}
         self._policy = b""
         self._rules: tuple[object, ...] = ()
+        self._guarded: frozenset[str] = frozenset()
         self._roots: dict[str, tuple[int, bytes]] = {}
         self._lock = asyncio.Lock()
         self._is_behind = True
@@ -118,20 +123,20 @@ class Views:
         if tier not in TIERS:
             raise NotFound(f"there is no such tier: {' or '.join(sorted(TIERS))}")
         if tier not in self._published:
-            await self.refresh()
+            await self.tick()
         return self._published[tier]
 
     async def policy(self) -> bytes:
         """The document whose digest the newest heads name, as signed (schemas §2)."""
         if not self._policy:
-            await self.refresh()
+            await self.tick()
         return self._policy
 
     async def delta(self, tier: str, root: bytes) -> bytes:
         """What has changed since the tree of this root; Gone if that is not remembered, or too much has."""
         await self.current(tier)
         async with self._lock:
-            published, numbers = self._published[tier], self._views[tier].changed_since(root)
+            published, numbers = self._published[tier], self._showing.views[tier].changed_since(root)
         if numbers is None or len(numbers) > MOST_DELTA:
             raise Gone("what changed since that root is not remembered here, or is too much: fetch the segments")
         return published.delta(numbers)
@@ -144,35 +149,35 @@ class Views:
     # --- keep in step ------------------------------------------------------------------------------------------------
 
     async def tick(self) -> None:
-        """Publish anew if there is a reason to."""
-        now_s = self._parts.moment().now_s
-        oldest = min((one.head.as_of for one in self._published.values()), default=0)
-        if now_s - oldest >= self._interval_s or not self._is_current(now_s):
-            await self.refresh()
+        """Publish anew if there is a reason to. Whoever comes while that goes on waits for it: afterwards there may be none."""
+        async with self._lock:
+            now_s = self._parts.moment().now_s
+            oldest = min((one.head.as_of for one in self._published.values()), default=0)
+            if now_s - oldest >= self._interval_s or not self._is_current(now_s):
+                await self._refresh()
 
     async def refresh(self) -> None:
         """Publish a head of each tier as of now."""
         async with self._lock:
-            await self._look_ahead()
-            async with self._parts.index.still() as tx:
-                taken = await self._take(tx)
-            await self._publish(taken)
+            await self._refresh()
 
-    async def answer_under(self, tier: str, ask: Callable[[Transaction], Awaitable[Callable[[Moment], T]]]) -> tuple[Published, T]:
-        """What is answered at a moment, and a published head that stands for the same: nothing comes between the two.
+    async def _refresh(self) -> None:
+        taken, _ = await self._take(_nothing)
+        await self._publish(taken)
 
-        `ask` reads what it needs in the snapshot that the head speaks of, and gives what answers at a moment without waiting.
+    async def answer_under(self, tier: str, prepare: Prepare[T]) -> tuple[Published, T]:
+        """What is said at a moment, and a published head that stands for the same: nothing comes between the two.
+
+        `prepare` gets a snapshot at which the index stands still; what it returns is called once, with the moment, and must not wait.
         """
         await self.current(tier)
         async with self._lock:
-            await self._look_ahead()
             async with self._parts.index.still() as tx:
-                work = await ask(tx)
+                answer = await prepare(tx)
                 moment = self._moment()
                 if self._is_current(moment.now_s):
-                    return self._published[tier], work(moment)
-                taken = await self._take(tx)
-                said = work(taken.moment)
+                    return self._published[tier], answer(moment)
+            taken, said = await self._take(prepare)
             await self._publish(taken)
             return self._published[tier], said
 
@@ -181,65 +186,60 @@ class Views:
         return at_second(moment, moment.now_s)
 
     def _is_current(self, now_s: int) -> bool:
-        if self._is_behind or self._parts.index.is_touched or self._rules != self._rules_at(self._parts.moment()):
+        if self._is_behind or self._parts.index.is_touched or self._is_ruled_anew():
             return False
-        return all(view.is_current(now_s) for view in self._views.values())
+        return self._showing.is_current(now_s)
 
-    def _rules_at(self, moment: Moment) -> tuple[object, ...]:
-        return moment.public_delay_ms, moment.weightless, self._parts.guards.ids
-
-    async def _look_ahead(self) -> None:
-        """Read what waits but for a little, while everything moves on: the rest is read when it stands still."""
+    async def _take(self, prepare: Prepare[T]) -> tuple[_Taken, T]:
+        """What a head will speak of, and what `prepare` has to say of the same moment."""
+        index, showing = self._parts.index, self._showing
         while True:
-            async with self._parts.database.reading() as tx:
-                moment = self._moment()
-                await self._touch(tx, moment)
-                if not await self._look(tx, moment, least=AT_ONCE):
-                    return
-            await asyncio.sleep(0)
+            if self._touch():
+                await self._build()
+            elif showing.count(self._moment().now_s) > AT_ONCE:
+                async with self._parts.database.reading() as tx:
+                    await showing.look(tx, self._moment())
+            else:
+                async with index.still() as tx:
+                    if self._touch():
+                        continue
+                    moment = self._moment()
+                    while not await showing.look(tx, moment):
+                        pass
+                    answer = await prepare(tx)
+                    if self._is_ruled_anew():  # between two turns: the answer would know, the buckets would not
+                        continue
+                    frozen = {tier: view.freeze() for tier, view in showing.views.items()}
+                    return _Taken(moment, dict(index.positions), frozen), answer(moment)
 
-    async def _take(self, tx: Transaction) -> _Taken:
+    def _touch(self) -> bool:
+        """Take in what moved; whether it may be anything, as at the start and under other rules: then all is read anew."""
+        ids = self._parts.index.take_touched()
+        if ids is None or self._rules != _rules_at(self._parts.moment()):
+            self._rules = ()
+            return True
+        self._guarded = self._parts.guards.ids
+        self._showing.guard(self._guarded)
+        self._showing.touch(ids)
+        return False
+
+    async def _build(self) -> None:
         moment = self._moment()
-        await self._touch(tx, moment)
-        is_read = False
-        while not is_read:
-            is_read = not await self._look(tx, moment)
-        frozen = {tier: view.freeze() for tier, view in self._views.items()}
-        return _Taken(moment, dict(self._parts.index.positions), frozen)
+        await self._showing.build(self._parts.database, moment)
+        self._rules = _rules_at(moment)
 
-    async def _touch(self, tx: Transaction, moment: Moment) -> None:
-        rules, ids = self._rules_at(moment), self._parts.index.take_touched()
-        if ids is None or rules != self._rules:
-            for view in self._views.values():
-                view.begin_anew()
-            async for page in tx.subjects.live_ids():
-                for view in self._views.values():
-                    view.touch(page)
-            self._rules = rules
-        for view in self._views.values():
-            view.touch(ids or ())
-
-    async def _look(self, tx: Transaction, moment: Moment, *, least: int = 0) -> bool:
-        """Read some of the ids that wait, if more than `least` do; whether any were read."""
-        ids = {id_ for view in self._views.values() for id_ in view.next(moment, AT_ONCE + 1)}
-        if len(ids) <= least:
-            return False
-        found: dict[str, list[Listing]] = {}
-        for listing in await tx.filed.listings(ids):
-            found.setdefault(listing.subject, []).append(listing)
-        for view in self._views.values():
-            view.look(lambda id_: found.get(id_, ()), moment, most=AT_ONCE + 1)
-        return True
+    def _is_ruled_anew(self) -> bool:
+        return self._guarded != self._parts.guards.ids or self._rules != _rules_at(self._parts.moment())
 
     async def _publish(self, taken: _Taken) -> None:
         try:
-            sealed = {tier: await view.seal(taken.frozen[tier]) for tier, view in self._views.items()}
+            sealed = {tier: await view.seal(taken.frozen[tier]) for tier, view in self._showing.views.items()}
             async with self._parts.database.reading() as tx:
                 policy = write_json(await self._policy_words(tx, taken.moment))
                 origins = [await self._origin(tx, origin, size, taken.moment) for origin, size in sorted(taken.positions.items())]
         except BaseException:
             self._is_behind = True
-            for tier, view in self._views.items():
+            for tier, view in self._showing.views.items():
                 view.thaw(taken.frozen[tier])
             raise
         digest = sha256(policy).digest()
@@ -285,6 +285,15 @@ class Views:
             "origins": origins,
             "valid_s": VALID_S,
         }
+
+
+async def _nothing(_tx: Transaction) -> Callable[[Moment], None]:
+    return lambda _moment: None
+
+
+def _rules_at(moment: Moment) -> tuple[object, ...]:
+    """What decides beside the listings, and not id by id."""
+    return moment.public_delay_ms, moment.weightless
 
 
 def guards_digest(ids: frozenset[str]) -> str:

@@ -53,6 +53,7 @@ from app.storage.tokens import TokenShelf
 from app.storage.told import ToldShelf
 from app.storage.urls import is_sqlite, read_url
 from app.storage.valve import ValveShelf
+from app.storage.viewed import ViewedShelf
 from app.storage.watches import WatchShelf
 from app.storage.webhooks import WebhookShelf
 from app.storage.withheld import WithheldShelf
@@ -92,6 +93,7 @@ class Transaction:
         "tokens",
         "told",
         "valve",
+        "viewed",
         "watches",
         "webhooks",
         "withheld",
@@ -104,6 +106,7 @@ class Transaction:
         self.held = HeldShelf(session)
         self.subjects = SubjectShelf(session)
         self.filed = FiledShelf(session)
+        self.viewed = ViewedShelf(session)
         self.entities = EntityShelf(session)
         self.registry = RegistryShelf(session)
         self.receipts = ReceiptShelf(session)
