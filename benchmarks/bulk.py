@@ -60,7 +60,7 @@ def rates(kinds: Kinds) -> Rates:
     seen: Rates = {name: [] for name in kinds}
     for round_ in range(ROUNDS + 1):
         for name, (server, requests, rows) in kinds.items():
-            one = load(server, requests, connections=2, seconds=SECONDS)
+            one = load(server, requests, connections=CONNECTIONS if name == BARE else 2, seconds=SECONDS)
             if round_:
                 seen[name].append((one.rate * rows, rows / one.cpu_us))
     print(f"{'':<52} {'addresses/s':>12} {'M/s of CPU':>12}")

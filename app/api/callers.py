@@ -244,14 +244,19 @@ def policy_of(api: Api, caller: Caller) -> Policy:
     return policy("lookup", caller.requests_per_minute or api.chosen.rate_client_per_minute)
 
 
+def tells_why(caller: Caller, action: Action) -> bool:
+    """Whether this caller has to say why he does it."""
+    return caller.caller_class in _TELL_WHY and action in _ACTIONS_WITH_REASON
+
+
 def purpose_of(passage: Passage, caller: Caller, action: Action) -> tuple[str, str]:
     """Cordon-Purpose and Cordon-Case: an agency says why it reads, and in which case (DP-06)."""
-    tells_why = caller.caller_class in _TELL_WHY and action in _ACTIONS_WITH_REASON
-    if not tells_why and b"cordon-purpose" not in passage.headers and b"cordon-case" not in passage.headers:
+    has_to = tells_why(caller, action)
+    if not has_to and b"cordon-purpose" not in passage.headers and b"cordon-case" not in passage.headers:
         return "", ""
     purpose = passage.headers.get(b"cordon-purpose", b"").decode("latin-1")
     case = passage.headers.get(b"cordon-case", b"").decode("latin-1")
-    if tells_why and not (purpose and case.strip()):
+    if has_to and not (purpose and case.strip()):
         raise Schema(
             "an agency says why it reads: send the headers `Cordon-Purpose` (a code of /v1/vocabulary) and `Cordon-Case` (your reference)"
         )

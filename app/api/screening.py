@@ -31,6 +31,7 @@ from app.api.callers import (
     purpose_of,
     recognise,
     remembered,
+    tells_why,
 )
 from app.api.context import Api
 from app.api.docs import answers, takes
@@ -55,12 +56,13 @@ PATH = PREFIX + "/{address}"
 _PROBLEMS = "schema not_acceptable"
 _NARROW = frozenset({"AMBER", "AMBER+STRICT", "RED"})
 _CACHE: dict[str, Header] = {cache: (b"cache-control", cache.encode("ascii")) for cache in (PRIVATE, NO_STORE)}
+_NOT_KEPT = _CACHE[NO_STORE]
 
 
 class Asking:
     """What follows from who calls: worked out once for as long as he stays recognised."""
 
-    __slots__ = ("addresses", "asker", "caller", "is_permitted", "requests", "word")
+    __slots__ = ("addresses", "asker", "caller", "is_permitted", "requests", "tells_why", "word")
 
     def __init__(self, api: Api, caller: Caller) -> None:
         self.caller = caller
@@ -69,6 +71,7 @@ class Asking:
         quota = caller.addresses_per_day
         self.addresses = None if quota is None else policy("addresses", quota, DAY_S)
         self.asker = Asker(caller.reader, caller.actor, owner=caller.owner)
+        self.tells_why = tells_why(caller, Action.SCREEN)
         self.is_permitted = True
         try:
             permit(caller, Action.SCREEN)
@@ -95,11 +98,13 @@ class ScreenOne:
             permit(asking.caller, Action.SCREEN)
         pairs = _pairs(query_string) if query_string else None
         check_accept(passage.headers.get(b"accept"), (JSON,))
-        purpose, case = purpose_of(passage, asking.caller, Action.SCREEN)
+        asker = asking.asker
+        if asking.tells_why or b"cordon-purpose" in passage.headers or b"cordon-case" in passage.headers:
+            purpose, case = purpose_of(passage, asking.caller, Action.SCREEN)
+            asker = Asker(asking.caller.reader, asking.caller.actor, purpose, case, asking.caller.owner)
         chain, tag = _scope_of(pairs) if pairs else (None, None)
         if asking.addresses is not None:
             api.spend(passage, who, asking.addresses)
-        asker = Asker(asking.caller.reader, asking.caller.actor, purpose, case, asking.caller.owner) if purpose or case else asking.asker
         if asking.caller.is_test:
             words = degraded_if_asked(api, asking.caller, await api.node.sandbox.screen_one(Row(last, chain, tag), asker))
             told = cast("Results", [words["result"]])
@@ -108,7 +113,7 @@ class ScreenOne:
             return
         answer = await api.node.screening.answer_one(Row(last, chain, tag), asker)
         api.measures.lookups[answer.match, asking.word] += 1
-        await passage.answer(answer.body, _CACHE[_cache_of(answer.tlps)])
+        await passage.answer(answer.body, _CACHE[_cache_of(answer.tlps)] if answer.tlps else _NOT_KEPT)
 
     def _asking(self, caller: Caller) -> Asking:
         known = self._askings.get(caller.actor)

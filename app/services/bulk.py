@@ -93,6 +93,7 @@ class Bulk:
         lines = Lines.of(lot.text)
         for piece in pieces(lines):
             chosen = to_look_at(self._listed, lines, piece, reader=wanted.reader, checksums=wanted.checksums, is_current=self._is_current())
+            await asyncio.sleep(0)  # both halves of the work are long enough for others to wait behind
             answers = await _look([_plain_row(lines.line(number)) for number in chosen], ask)
             first = tally.rows - piece.start
             tally.rows += len(piece)
