@@ -39,6 +39,7 @@ _COUNTS = struct.Struct("<QQQ")
 _COUNTS_AT = 72
 _MOVES_AT = 96
 _CHOICE_AT, _CLASSES_AT = 104, 108
+_PULSE_END = 112
 _PLACES = (512, 512 + 16_000)
 _PLACES_MOST = 15_000
 _ATTEMPTS = 1_000
@@ -160,6 +161,10 @@ class Buckets:
     def room(self) -> int:
         """How many may still be added."""
         return int(self.size * (SLOTS * 3 // 4) - len(self))
+
+    def pulse(self) -> bytes:
+        """Other bytes whenever something in the head has changed: for those who keep what follows from it."""
+        return self.area[_STATE_AT:_PULSE_END]
 
     @property
     def moves(self) -> int:

@@ -90,6 +90,9 @@ class ListedIds:
         self._readers: dict[Reader, tuple[int, ...]] = {}
         self._readers_at = (0, 0)
         self._marks: set[str] = set()
+        self._pulse = b""
+        self._asked: tuple[Reader | None, tuple[int, ...]] = (None, ())
+        """Who asked last, and his turns, for as long as the head of the file stays as it is: most questions come from few."""
         self.is_ready = False
         """Whether the file is believed; before that every probe says "look"."""
         self._use(Buckets.create(None, buckets_for(0), generation=0))
@@ -245,6 +248,10 @@ class ListedIds:
         """Share of the places that are in use."""
         return self._current().load
 
+    def pulse(self) -> bytes:
+        """Other bytes whenever something may have changed, in any process."""
+        return self._buckets.pulse()
+
     @property
     def moves(self) -> int:
         """Another number whenever something moved, in any process."""
@@ -266,10 +273,16 @@ class ListedIds:
 
     def may_hold(self, subject: Wallet | Indicator, reader: Reader) -> bool:
         """False: nothing is said of it, its kin or its links that the reader may read. True: look."""
-        buckets = self._current()
+        buckets = self._buckets
+        pulse = buckets.pulse()
+        if pulse != self._pulse:
+            buckets = self._current()
+            self._pulse, self._asked = pulse, (None, ())
         if not self.is_ready or reader.reader_class is ReaderClass.ALL:
             return True
-        turns, holds = self.turns(reader), buckets.holds
+        if self._asked[0] is not reader:
+            self._asked = (reader, self.turns(reader))
+        turns, holds = self._asked[1], buckets.holds
         for digest in buckets.digester.digests(subject):
             for turn in turns:
                 if holds(digest ^ turn):

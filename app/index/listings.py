@@ -65,6 +65,7 @@ class ListingIndex:
         """Whether content was destroyed whose ids are still in the file."""
         self._is_current = False
         self._seen = -1
+        self._pulse = b""
         self._kept: dict[str, Known] = {}
         self._under: dict[bytes, set[str]] = {}
         self._version = 0
@@ -123,8 +124,12 @@ class ListingIndex:
     @property
     def is_current(self) -> bool:
         """Whether the file knows of everything that was taken in here: its "nothing is said" counts."""
-        if self._listed is not None and self._listed.moves != self._seen:
-            self._look_again()
+        if self._listed is not None:
+            pulse = self._listed.pulse()
+            if pulse != self._pulse:
+                if self._listed.moves != self._seen:
+                    self._look_again()
+                self._pulse = pulse
         return self._is_current
 
     def may_know(self, subject: Subject, reader: Reader) -> bool:

@@ -148,6 +148,8 @@ class Screening:
             return Answer(self._open(self._moment()) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
         known = await self._index.known((subject,), caller.reader) if self._index.may_know(subject, caller.reader) else NOTHING_KNOWN
         moment = self._moment()
+        if known is NOTHING_KNOWN and query.reference is None and not moment.protected(subject.id):
+            return self._miss(query, subject.id, moment)
         phrase = self._plain(known, subject, caller.reader, moment)
         if phrase is not None and query.reference is None:
             entry = _plain_entry(subject.id, phrase, caller, moment)
@@ -157,13 +159,16 @@ class Screening:
             return Answer(b'%b{"row":0,%b}' % (self._open(moment), body), str(Match.LISTED), phrase.tlps)
         finding = find_in(known, subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
-            return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject.id)), "not_listed", ())
+            return self._miss(query, subject.id, moment)
         entry = _audit_entry(subject.id, finding, caller, moment)
         if entry is not None:
             await self._record([entry])
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         body = self._open(moment) + orjson.dumps(words) + b"}"
         return Answer(body, str(finding.match), tuple([max_tlp(listing) for listing in finding.statements]))
+
+    def _miss(self, query: Query, subject: str, moment: Moment) -> Answer:
+        return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject)), "not_listed", ())
 
     def _open(self, moment: Moment) -> bytes:
         """`frame` up to the result: the same for a second, for as long as the sources are the same object."""
