@@ -137,9 +137,11 @@ class History:
             async with self.world[other].node.database.reading() as tx:
                 mirror = await tx.mirrors.get(self.world.origin(code))
             assert mirror is not None
-            # Whom nobody could show the other branch knows that it exists and not where it begins: there everything waits.
+            # Whom nobody could show the other branch knows between which sizes it begins, and no bound may be wrong.
             assert mirror.state == "forked", (other, mirror)
-            assert mirror.common in (before, 0), (other, mirror)
+            assert mirror.common is not None, (other, mirror)
+            assert mirror.heard is not None, (other, mirror)
+            assert mirror.common <= before <= mirror.heard, (other, mirror)
 
     async def say(self, node: SimNode) -> None:
         """A few statements at once; what the gate refuses was not said."""

@@ -13,6 +13,7 @@ import shutil
 import time
 from os import environ
 from pathlib import Path
+from traceback import format_exc
 
 import pytest
 
@@ -69,7 +70,7 @@ async def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_p
             if len(seeds()) == 1 or not SEEDS:
                 raise
             failed[seed] = str(error)
-            print(f"history {seed} FAILED: {error}", flush=True)  # noqa: T201
+            print(f"history {seed} FAILED: {error}\n{format_exc(limit=-4)}", flush=True)  # noqa: T201
         else:
             if SEEDS:
                 print(f"history {seed} held", flush=True)  # noqa: T201
