@@ -133,13 +133,20 @@ class Settings(BaseSettings):
         return self.data_dir / "keys"
 
 
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+
+
 def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] | None = None, toml: Path | None = None) -> Settings:
     """Read the settings once. `flags` come from the command line (None values do not count). Raises SettingsError."""
     env = dict(os.environ if environment is None else environment)
     values: dict[str, Any] = {}
     path = toml or Path(env.get("CORDON_DATA_DIR", str((flags or {}).get("data_dir") or "var"))) / "cordon.toml"
     if path.is_file():
-        values.update({name.lower(): value for name, value in tomllib.loads(path.read_text("utf-8")).items()})
+        values.update({name.lower(): value for name, value in _read_toml(path).items()})
     values.update(_from_environment(env))
     values.update({name: value for name, value in (flags or {}).items() if value is not None})
     known = set(Settings.model_fields)

@@ -22,7 +22,7 @@ from app.api.limits import Callsigns, Header, Left, rate_headers, rate_lines
 from app.api.logs import RequestLines, request_id
 from app.api.measures import Requests
 from app.api.problems import problem_response
-from app.domain.errors import BadRequest, CordonError, MethodNotAllowed, TooLarge, UnsupportedMediaType
+from app.domain.errors import BadRequest, CordonError, MethodNotAllowed, TooLarge, Unavailable, UnsupportedMediaType
 
 log = logging.getLogger("cordon.edge")
 
@@ -34,6 +34,8 @@ BODY_BYTES = 64 * 1024
 STATEMENT_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
 STREAM_BYTES = 128 * 1024 * 1024
+HELD_BYTES = 64 * 1024 * 1024
+"""What a worker holds at once of bodies that are read whole; whoever would make it more is told to come again (F-30)."""
 BODY_S = 60.0
 _STREAMS = frozenset((b"text/plain", b"text/csv", b"application/x-ndjson"))
 _ID_BYTES = 12
@@ -131,6 +133,7 @@ class Passage:
         "_whole",
         "actor",
         "headers",
+        "held",
         "id",
         "is_started",
         "key_text",
@@ -158,6 +161,7 @@ class Passage:
         self.rates: list[Left] = []
         self.status = 500
         self.is_started = False
+        self.held = 0
 
     @property
     def callsign(self) -> str:
@@ -253,6 +257,7 @@ class Edge:
         self._extra_lines = b"".join([b"%b: %b\r\n" % header for header in self.extra])
         self._openings: dict[Header, bytes] = {}
         self._ids: list[str] = []
+        self._held = 0
         self._heads = Heads()
         self.callsigns = callsigns
 
@@ -294,7 +299,7 @@ class Edge:
             prefix, _, last = passage.path.rpartition("/")
             shortcut = self._shortcuts.get(prefix)
             if head.brings_body:
-                receive = self._bounded(head, scope, receive)
+                receive = self._bounded(passage, scope, receive)
             if shortcut is None and self._find_shortcut is not None:
                 shortcut = self._find_shortcut(passage.path)
             if shortcut is not None and last and scope["method"] == "GET":
@@ -312,6 +317,7 @@ class Edge:
                 await self._refuse(passage, scope, CordonError("something went wrong here: the request id finds it in our log"))
         finally:
             self._requests.active -= 1
+            self._held -= passage.held
             self._note(passage, scope)
 
     async def _enter(self, passage: Passage, scope: Scope, receive: Receive) -> None:
@@ -348,13 +354,14 @@ class Edge:
         if raw.translate(None, _PLAIN) and not _PATH.fullmatch(raw):
             raise BadRequest("a path here holds A-Z a-z 0-9 . _ : @ + - only: send any other id as the query parameter `id`")
 
-    def _bounded(self, head: Head, scope: Scope, receive: Receive) -> Receive:
-        """`receive` that refuses bytes beyond what the route takes, and a body that does not come to its end in time."""
-        if head.fields.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+    def _bounded(self, passage: Passage, scope: Scope, receive: Receive) -> Receive:
+        """`receive` that refuses bytes beyond what the route takes or this worker holds, and a body that does not come to its end in time."""
+        fields = passage.headers
+        if fields.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
             raise UnsupportedMediaType("bodies are read as they are: send this one without Content-Encoding")
-        most = body_bytes(scope["method"], scope["path"], head.fields.get(b"content-type", b""))
+        most = body_bytes(scope["method"], scope["path"], fields.get(b"content-type", b""))
         too_large = TooLarge(f"the body is larger than {most} bytes, the most that this route takes: send it in parts")
-        declared = head.fields.get(b"content-length")
+        declared = fields.get(b"content-length")
         if declared is not None and (_LENGTH.fullmatch(declared) is None or int(declared) > most):
             raise too_large
         deadline = time.monotonic() + BODY_S
@@ -370,6 +377,11 @@ class Edge:
             size += len(message.get("body", b""))
             if size > most:
                 raise too_large
+            if STATEMENT_BYTES < most < STREAM_BYTES:
+                passage.held += len(message.get("body", b""))
+                self._held += len(message.get("body", b""))
+                if self._held > HELD_BYTES:
+                    raise Unavailable("too many large bodies at once: send this one again in a moment, or in parts", retry_after_s=1)
             return message
 
         return bounded

@@ -73,6 +73,15 @@ def test_an_unknown_setting_stops_every_start(tmp_path: Path, monkeypatch: pytes
     assert "CORDON_PUBLIC_DELAY" in refused.err
 
 
+@pytest.mark.parametrize("text", [b"public_delay_h = 5\npublic_delay_h = 6\n", b"port = \n", b"\xff\xfe"])
+def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, text: bytes):
+    """A name twice, half a line, not UTF-8: exit 2 with the file and the place, and no word of a fault of the program."""
+    (tmp_path / "cordon.toml").write_bytes(text)
+    refused = cordon("config", "check", "--data-dir", tmp_path)
+    assert refused.code == 2
+    assert f"{tmp_path / 'cordon.toml'} is not TOML" in refused.err
+
+
 def test_settings_are_shown_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Passwords of URLs and tokens are stars, in text and in JSON; the rest is as read, cordon.toml included."""
     monkeypatch.setenv("CORDON_DATABASE_URL", "postgresql+psycopg://cordon:geheim@db.example/cordon")

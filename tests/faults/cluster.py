@@ -122,7 +122,10 @@ class Loopback:
 
 
 class Alone:
-    """One node, nothing between."""
+    """One node, nothing between. `before`: what its command begins with."""
+
+    def __init__(self, *before: str) -> None:
+        self._before = before
 
     def lay(self, folder: Path) -> Sequence[Station]:
         """A place for xa."""
@@ -130,8 +133,8 @@ class Alone:
         return [Station("xa", folder / "xa", port, public=f"http://127.0.0.1:{port}")]
 
     def command(self, code: str) -> list[str]:  # noqa: ARG002 - there is one
-        """Nothing special."""
-        return []
+        """What was given."""
+        return [*self._before]
 
     def heal(self) -> None:
         """Nothing was cut."""

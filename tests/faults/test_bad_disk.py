@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,6 @@ import pytest
 from tests.faults.cluster import Alone, Cluster
 
 pytestmark = pytest.mark.slow
-
-INJECT = "inject=fsync,fdatasync:error=EIO"
 
 
 @pytest.fixture
@@ -24,36 +23,56 @@ def alone(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-def test_what_could_not_be_synced_is_not_acknowledged(alone: Cluster, tmp_path: Path) -> None:
-    """F-05: every fsync fails with EIO: no receipt is given; lookups go on or the process ends; after a restart all that was acknowledged is
-    there, and it takes statements again.
-    """
+@contextmanager
+def injected(cluster: Cluster, trace: Path, calls: str, error: str) -> Iterator[None]:
+    """For the length of the block these system calls of the running node fail."""
     strace = shutil.which("strace")
+    fault = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
     if strace is None:
-        pytest.skip(
-            f"NOT TESTED: a disk whose fsync fails. There is no strace; it would be: strace -f -p PID -e trace=fsync,fdatasync -e {INJECT}"
-        )
-    assert alone.say("xa", 5) == 5
-    trace = tmp_path / "trace"
+        pytest.skip(f"NOT TESTED: a disk that fails. There is no strace; it would be: strace -f -p PID {' '.join(fault)}")
     tracing = subprocess.Popen(
-        [strace, "-f", "-p", str(alone.children["xa"].pid), "-e", "trace=fsync,fdatasync", "-e", INJECT, "-o", str(trace)],
-        stderr=subprocess.PIPE,
-        text=True,
+        [strace, "-f", "-p", str(cluster.children["xa"].pid), *fault, "-o", str(trace)], stderr=subprocess.PIPE, text=True
     )
     try:
         assert tracing.stderr is not None
         told = tracing.stderr.readline()
         if "attached" not in told:
-            pytest.skip(f"NOT TESTED: a disk whose fsync fails. strace may not attach here: {told.strip()}")
+            pytest.skip(f"NOT TESTED: a disk that fails. strace may not attach here: {told.strip()}")
         time.sleep(0.5)
-        acked = alone.say("xa", 4)
-        assert "EIO" in trace.read_text("utf-8"), "nothing was synced at all"
-        assert acked == 0
+        yield
+        assert error in trace.read_text("utf-8"), "nothing was tried at all"
     finally:
         tracing.terminate()
         tracing.wait(20)
+
+
+def test_what_could_not_be_synced_is_not_acknowledged(alone: Cluster, tmp_path: Path) -> None:
+    """F-05: every fsync fails with EIO: no receipt is given; lookups go on or the process ends; after a restart all that was acknowledged is
+    there, and it takes statements again.
+    """
+    assert alone.say("xa", 5) == 5
+    with injected(alone, tmp_path / "trace", "fsync,fdatasync", "EIO"):
+        assert alone.say("xa", 4) == 0
     if alone.children["xa"].poll() is None:
         alone.kill("xa")
+    alone.start("xa")
+    assert alone.say("xa", 2) == 2
+    alone.check()
+
+
+def test_a_file_system_that_becomes_read_only_under_a_running_node(alone: Cluster, tmp_path: Path) -> None:
+    """F-06: every write fails with EROFS, as after an error of the disk: nothing is acknowledged, lookups go on, and it says that a human is
+    needed; started anew where it may write, it has all that was acknowledged and goes on.
+    """
+    assert alone.say("xa", 3) == 3
+    with injected(alone, tmp_path / "trace", "pwrite64,ftruncate,fallocate", "EROFS"):
+        assert alone.say("xa", 3) == 0
+        with alone.client("xa") as client:
+            assert client.screen_one("0x" + "0" * 39 + "1", chain="ethereum")["result"]
+        assert alone.children["xa"].poll() is None
+    assert "log frozen" in alone.log("xa")
+    assert "signs nothing at present" in alone.unclear[-1]
+    alone.terminate("xa")
     alone.start("xa")
     assert alone.say("xa", 2) == 2
     alone.check()

@@ -32,9 +32,10 @@ LIVES = [1, pytest.param(6, marks=pytest.mark.long)]
 class Traced(Alone):
     """A node whose writes are written down; its folder before is kept."""
 
-    def __init__(self, before: Path, trace: Path) -> None:
+    def __init__(self, kept: Path, trace: Path) -> None:
+        super().__init__()
         self._folder = Path()
-        self._before = before
+        self._kept = kept
         self._trace = trace
 
     def lay(self, folder: Path) -> Sequence[Station]:
@@ -43,8 +44,8 @@ class Traced(Alone):
         return [station]
 
     def command(self, code: str) -> list[str]:  # noqa: ARG002 - there is one
-        shutil.rmtree(self._before, ignore_errors=True)
-        shutil.copytree(self._folder, self._before)
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self._folder, self._kept)
         return command(self._trace)
 
 
