@@ -33,7 +33,7 @@ from app.sdk.post import Poster
 from app.seal.bearer import sign_request
 from app.seal.jws import assert_backend
 from app.seal.keyring import Keyring
-from app.seal.keyrings import Keyrings
+from app.seal.keyrings import Keyrings, NodeKey
 from app.seal.notes import NoteKey
 from app.seal.roots import RootDocument, read_document
 from app.services.admit import FileKeeper, Gate, GateRules, OwnLog
@@ -66,6 +66,7 @@ from app.services.policies import Policies
 from app.services.publish import Publisher
 from app.services.recall import Recall
 from app.services.recognise import Recognition
+from app.services.refresh import OwnDocuments
 from app.services.screen import Screening, find_in
 from app.services.trust import Trust
 from app.services.view import Parts as ViewParts
@@ -113,6 +114,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         anchor=AnchorFile(settings.resolved_anchor),
         clock=clock,
     )
+    key = NodeKey(node_key(settings.data_dir, written, documents[-1]))
     shares_database = settings.workers > 1
     gate = Gate(
         database=database,
@@ -139,7 +141,14 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
     recognition = Recognition(database, keyring, node_id=identity.node_id, clock=clock)
     return Node(
         identity=identity,
-        documents=documents,
+        own_documents=OwnDocuments(
+            keyring,
+            own_log,
+            key,
+            read_all=lambda: read_root_documents(settings.data_dir),
+            keys_of=lambda document: (log_keys(settings.data_dir, written, document), node_key(settings.data_dir, written, document)),
+            clock=clock,
+        ),
         database=database,
         keyring=keyring,
         index=index,
@@ -156,7 +165,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         policies=Policies(database, clock=clock),
         recognition=recognition,
         guards=guards,
-        attestation=Attestation(database, node_id=identity.node_id, key=node_key(settings.data_dir, written, documents[-1]), clock=clock),
+        attestation=Attestation(database, node_id=identity.node_id, key=key, clock=clock),
         notify=Notify(
             database,
             moment=moment,
@@ -180,7 +189,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = wall_ms, wires: Wire
         clock=clock,
         shares_database=shares_database,
         loops=[],
-        federation=_federation(settings, identity, Floor(database, keyrings, index, gate, own_log, sources, clock), wires or Wires())
+        federation=_federation(settings, identity, Floor(database, keyrings, index, gate, own_log, sources, key, clock), wires or Wires())
         if settings.federation
         else None,
     )
@@ -223,6 +232,7 @@ class Floor:
     gate: Gate
     own_log: OwnLog
     sources: SourceBoard
+    key: NodeKey
     clock: Callable[[], int]
 
 
@@ -231,14 +241,12 @@ def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wir
     clock = floor.clock
     foreign = ForeignGate(database=floor.database, keyrings=floor.keyrings, index=floor.index, clock=clock)
     floor.index.catching_up.append(foreign.follow)
-    written = read_node_file(settings.data_dir)
-    key = node_key(settings.data_dir, written, floor.keyrings.own.documents[-1])
     http = make_client(settings.allow_loopback, wires.transport)
 
     def connect(row: PeerRow) -> PeerClient:
         def sign(method: str, url: str, body: bytes) -> str:
             return sign_request(
-                key,
+                floor.key.current,
                 node=identity.node_id,
                 audience=row.node,
                 method=method,
@@ -259,7 +267,7 @@ def _federation(settings: Settings, identity: Identity, floor: Floor, wires: Wir
             own_log=floor.own_log,
             heads=HeadBoard(),
             sources=floor.sources,
-            voice=NodeVoice(identity.node_id, identity.origin, key, _witness(settings)),
+            voice=NodeVoice(identity.node_id, identity.origin, floor.key, _witness(settings)),
             trust=Trust(
                 floor.database,
                 own_jurisdiction=identity.jurisdiction,

@@ -24,7 +24,6 @@ from app.api.submitting import PATH as SUBMIT
 from app.api.submitting import PlainSubmission
 from app.api.tiles import FullTiles
 from app.api.views import bucket_shortcuts
-from app.services.enroll import read_root_documents
 from app.services.node import Node
 
 __all__ = ["Chosen", "Federated", "FederationPort", "configure_logs", "install", "operations_app"]
@@ -38,7 +37,6 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
         measures=Measures(node, data_dir=chosen.data_dir, version=VERSION),
         limiter=Limiter(node.clock),
         stamps=Stamps(node.database),
-        roots=dict(enumerate(read_root_documents(chosen.data_dir), 1)),
         public_policy=policy("lookup", chosen.rate_public_per_minute),
         federated=federated,
     )

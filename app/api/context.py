@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -72,14 +72,13 @@ class Federated:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One application's own; `roots` are the root documents as served, by version."""
+    """One application's own."""
 
     node: Node
     chosen: Chosen
     measures: Measures
     limiter: Limiter
     stamps: Stamps
-    roots: Mapping[int, bytes]
     public_policy: Policy
     """The policy of callers without a key."""
     federated: Federated | None = None

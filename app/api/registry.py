@@ -56,7 +56,7 @@ async def get_root_document(visit: Publicly, ver: str) -> Response:
     """Versions count from 1; each is signed by a threshold of the keys of the one before and of its own."""
     check_open(visit)
     try:
-        document = visit.api.roots.get(read_decimal(ver))
+        document = visit.api.node.own_documents.find(read_decimal(ver))
     except Malformed:
         document = None
     if document is None:

@@ -2,8 +2,8 @@
 
     rotate    on the node: what shall change → a draft that nobody has signed, and the new keys of the node
     sign      offline, each root key holder on his own machine: one signature more in the file
-    publish   on the node, which stands still for it: the chain is checked, the document served from the next start on, and the
-              `root` statement by a registrar key puts it into the log, so that the registry is a function of the log
+    publish   on the node, running or not: the chain is checked, the document put into force, and the `root` statement by a registrar key
+              puts it into the log, so that the registry is a function of the log. What changes log or address wants the node stopped
 
 Protocol §3.2.1-3 and §3.2.6. The root keys themselves are never asked for by `rotate` and `publish`.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="Root documents: who may speak for the jurisdiction.", no_args_is_help=True)
 
 DAY_S = 86_400
+TAKEN_S, TAKEN_TRIES = 15, 60
 Files = list[Path] | None
 Words = list[str] | None
 
@@ -274,7 +275,7 @@ def _next_step(document: RootDocument, before: RootDocument | None, state: Wanti
     if before is None:
         return f"{state.have_new} of the {state.need_new} keys of its own have signed; the version before is not here to count its keys."
     if state.complete:
-        return f"It has all signatures. On the node, while it stands still: cordon root publish {file}"
+        return f"It has all signatures. On the node: cordon root publish {file}"
     wanted = [
         f"{need - have} of version {version}"
         for version, have, need in ((before.version, state.have_old, state.need_old), (document.version, state.have_new, state.need_new))
@@ -297,15 +298,16 @@ def publish(
     from app.cli.succession import succeed, successor_of, write_whole
     from app.seal.roots import read_document, read_root_chain
     from app.services.enroll import read_key, read_node_file, read_root_documents
+    from app.services.refresh import needs_restart
     from app.storage.keyfiles import DataDirLock
 
     data = file.read_bytes()
     document = read_document(data).document
-    lock = DataDirLock(data_dir)
+    lock, runs = DataDirLock(data_dir), False
     try:
         lock.acquire()
-    except Unavailable as error:
-        raise Unavailable(f"a node runs on {data_dir}: stop it for this, and start it again afterwards ({error.detail})") from error
+    except Unavailable:
+        runs = True
     try:
         held = read_root_documents(data_dir)[: document.version - 1]
         pin = read_document(held[0]).document.sha256 if held else document.sha256
@@ -318,17 +320,25 @@ def publish(
         successor = successor_of(data_dir, document)
         origin = successor.origin if successor is not None else ended
         _check_keys(data_dir, document, origin)
+        if runs and held and needs_restart(read_document(held[-1]).document, document):
+            raise Unavailable(
+                f"a node runs on {data_dir}, and this document changes its log or its address: stop it for this, and start it again afterwards"
+            )
         if successor is not None:
             sids = succeed(data_dir, data, document, successor, signing)
         else:
             write_whole(target, data)
-            sids = [_log_root(data_dir, document, origin, signing)]
+            if runs:
+                _await_node(data_dir, document)
+            sids = [_log_root(data_dir, document, origin, signing, runs=runs)]
     finally:
-        lock.release()
+        if not runs:
+            lock.release()
     console = Console(as_json)
     logged: list[JsonValue] = [*sids]
     console.document({"version": document.version, "sha256": document.sha256, "origin": origin, "statements": logged})
-    console.say(f"Root document {document.version} (SHA-256 {document.sha256}) is in force from the next start on: cordon serve.")
+    since = "in force" if runs else "in force from the next start on: cordon serve"
+    console.say(f"Root document {document.version} (SHA-256 {document.sha256}) is {since}.")
     if successor is not None:
         console.say(
             f"{successor.predecessor} has ended, {origin} begins with {len(sids)} statements: agencies list anew what lay beyond the end."
@@ -360,12 +370,29 @@ def _registrar_file(data_dir: Path, document: RootDocument, key: Path | None) ->
     raise UsageFault(f"no registrar key that the document names is in {data_dir / 'keys'}: give it with --key FILE")
 
 
-def _log_root(data_dir: Path, document: RootDocument, origin: str, signing: SigningKey) -> str:
+def _await_node(data_dir: Path, document: RootDocument) -> None:
+    """Wait until the running node has taken the document; Unavailable if it does not, which can be tried again."""
+    from app.cli.doors import listening
+    from app.sdk.client import Client, Options
+
+    with Client(listening(data_dir), Options()) as client:
+        for _ in range(TAKEN_TRIES):
+            root = client.well_known().get("root")
+            if isinstance(root, dict) and root.get("ver") == document.version:
+                return
+            time.sleep(TAKEN_S / TAKEN_TRIES)
+    raise Unavailable(
+        f"the node has not taken root document {document.version} within {TAKEN_S} seconds: its log says why; then publish again"
+    )
+
+
+def _log_root(data_dir: Path, document: RootDocument, origin: str, signing: SigningKey, *, runs: bool) -> str:
     """Log the `root` statement through the gate of the node, which knows the document by now; its sid."""
+    from app.cli.doors import listening, open_door
     from app.cli.local import LocalDoor
     from app.services.enroll import Registrar
 
-    with LocalDoor(data_dir) as door:
+    with open_door(data_dir, listening(data_dir)) if runs else LocalDoor(data_dir) as door:
         (outcome,) = door.submit([Registrar(origin, signing, int(time.time())).root(document)])
         if isinstance(outcome, CordonError):
             raise outcome

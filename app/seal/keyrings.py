@@ -8,13 +8,21 @@ gathered here (protocol §3.2, §3.7), and so is who a peer's node is when it ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from ..domain.registry import node_of_origin
-from .jws import PublicKey
+from .jws import PublicKey, SigningKey
 from .keyring import Keyring
 from .roots import RootDocument
 
 _NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class NodeKey:
+    """The key with which this node signs what it says by itself; the newest root document says which it is."""
+
+    current: SigningKey
 
 
 class Keyrings:

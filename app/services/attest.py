@@ -14,7 +14,7 @@ from app.domain.canonical import b64u_encode
 from app.domain.errors import NotFound, TooLarge
 from app.domain.screening_receipt import MOST_HITS, SALT_BYTES, ScreeningReceipt, Told, hits_of, question
 from app.domain.sources import is_degraded
-from app.seal.jws import SigningKey
+from app.seal.keyrings import NodeKey
 from app.seal.screened import sign_screening
 from app.storage.database import Database, Transaction
 from app.storage.receipts import HeadNote, KeptReceipt
@@ -32,7 +32,7 @@ class Attested:
 class Attestation:
     """Receipts of one node."""
 
-    def __init__(self, database: Database, *, node_id: str, key: SigningKey, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, *, node_id: str, key: NodeKey, clock: Callable[[], int]) -> None:
         self._database = database
         self._node_id = node_id
         self._key = key
@@ -57,7 +57,7 @@ class Attestation:
             matches=tuple(str(row.match) for row in rows),
             hits=hits,
         )
-        token = sign_screening(receipt, self._key)
+        token = sign_screening(receipt, self._key.current)
 
         async def keep(tx: Transaction) -> None:
             await tx.receipts.put(KeptReceipt(receipt.rid, owner, now_ms, token, head))

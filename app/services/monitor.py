@@ -35,8 +35,7 @@ from app.domain.tiles import TileReader, needed_for_root, tile_path
 from app.domain.witness_policy import WitnessPolicy
 from app.sdk.via import Via, common_prefix
 from app.seal.disclosure import build_statement
-from app.seal.jws import SigningKey
-from app.seal.keyrings import Keyrings
+from app.seal.keyrings import Keyrings, NodeKey
 from app.seal.notes import NoteKey, Verifier, cosign, read_checkpoint, read_vkeys, verify_fork
 from app.seal.roots import RootDocument
 from app.services.admit import Gate, OwnLog, Result
@@ -59,7 +58,7 @@ class NodeVoice:
 
     node: str
     origin: str
-    key: SigningKey
+    key: NodeKey
     witness: NoteKey | None
 
 
@@ -291,7 +290,7 @@ class Monitor:
             "form": form,
             "sha256": sha256(text.encode("utf-8")).hexdigest(),
         }
-        wire = build_statement(claims, {"ctx": [{"text": text[:4_000]}]}, self._voice.key)
+        wire = build_statement(claims, {"ctx": [{"text": text[:4_000]}]}, self._voice.key.current)
         result: Result = (await self._gate.submit([wire]))[0]
         if isinstance(result, CordonError):
             log.warning("evidence was not logged: %s", result.detail)

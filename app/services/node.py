@@ -26,6 +26,7 @@ from app.services.policies import Policies
 from app.services.publish import Publisher
 from app.services.recall import Recall
 from app.services.recognise import Recognition
+from app.services.refresh import OwnDocuments
 from app.services.screen import Screening
 from app.services.view import PAUSE_S, Views
 from app.services.watch import Watching
@@ -61,7 +62,7 @@ class Node:
     """A running node. `start` before use, `stop` after; `clock` gives milliseconds of wall time."""
 
     identity: Identity
-    documents: tuple[RootDocument, ...]
+    own_documents: OwnDocuments
     database: Database
     keyring: Keyring
     index: ListingIndex
@@ -92,6 +93,11 @@ class Node:
     federation: Federation | None = None
     """The peer half, of a node with federation on."""
 
+    @property
+    def documents(self) -> tuple[RootDocument, ...]:
+        """The root documents of this jurisdiction, version 1 first."""
+        return tuple(self.keyring.documents)
+
     async def start(self) -> None:
         """Check the schema, load guards, open the index file, open the gate, start the loops."""
         await self.database.check_schema()
@@ -108,6 +114,7 @@ class Node:
         await self._obey_brake()
         self._every(PAUSE_S, self.views.tick, at_once=True)
         self._every(BRAKE_S, self._obey_brake)
+        self._every(BRAKE_S, self.own_documents.look)
         self._every(BRAKE_S, self.keeper.tick, at_once=True)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         if self.database.replica is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -183,17 +182,45 @@ def test_a_published_version_is_never_replaced(node_dir: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_running_node_is_stopped_first(node_dir: Path, tmp_path: Path):
-    """Publishing beside a running node is unavailable (exit 3) and says so; after its restart the new document is served."""
+@pytest.mark.slow
+def test_a_running_node_takes_the_next_document(node_dir: Path, police: tuple[object, ...], tmp_path: Path):
+    """Published beside it: served, signed under and logged at once, for the overlap of log keys and its end; a restart changes nothing."""
     from app.sdk.client import Client, Options
 
-    cordon("root", "rotate", "--contact", "a@zz.example", "--out", tmp_path / "a", "--data-dir", node_dir)
+    def signing(client: Client) -> set[str]:
+        log = read_document(read_root_documents(node_dir)[-1]).document.find_log("node.zz.example/log")
+        assert log is not None
+        opened = open_note(client.checkpoint(), read_vkeys(log.vkeys))
+        return {one.key.text() for one in opened.verified if one.key.name == log.origin}
+
+    with running(node_dir) as node, Client(node.url, Options()) as client:
+        (old,) = signing(client)
+        turned = rotate(node_dir, "--new-log-key", "--new-node-key")
+        assert turned.code == 0, turned.err
+        assert client.well_known()["root"] == {"ver": 2, "sha256": turned.json["sha256"], "url": "/fed/v1/root/2"}
+        both = signing(client)
+        assert (old in both, len(both)) == (True, 2)
+        ended = rotate(node_dir, "--retire-old")
+        assert ended.code == 0, ended.err
+        assert signing(client) == both - {old}
+        assert read_document(client.root_document(3)).document.sha256 == ended.json["sha256"]
+    assert len(chain(node_dir)) == 3
+    assert signers(node_dir, "node.zz.example/log") == both - {old}
+    assert submit(write_csv(tmp_path / "a.csv", wallets(0, 1)), police, tmp_path / "out").code == 0
+    assert cordon("fsck", "--data-dir", node_dir).code == 0
+
+
+def test_what_changes_the_log_itself_wants_the_node_stopped(node_dir: Path, tmp_path: Path):
+    """Another log, another address: unavailable (exit 3) beside a running node, and it says so; afterwards it can be done."""
+    from app.sdk.client import Client, Options
+
+    cordon("root", "rotate", "--public-url", "https://other.zz.example", "--out", tmp_path / "a", "--data-dir", node_dir)
     sign(tmp_path / "a", node_dir / "keys", 1, 2)
-    shutil.copy(tmp_path / "a", tmp_path / "kept")
-    with running(node_dir):
+    with running(node_dir) as node, Client(node.url, Options()) as client:
         refused = cordon("root", "publish", tmp_path / "a", "--data-dir", node_dir)
         assert refused.code == 3
         assert "stop it" in refused.err
+        assert client.well_known()["root"]["ver"] == 1
     assert cordon("root", "publish", tmp_path / "a", "--data-dir", node_dir).code == 0
     with running(node_dir) as node, Client(node.url, Options()) as client:
         assert client.well_known()["root"]["ver"] == 2

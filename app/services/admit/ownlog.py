@@ -57,6 +57,10 @@ class OwnLog:
         self.on_signed: Callable[[str, str, int], object] | None = None
         """Told (origin, note, size) of every signature, once it is in the database."""
 
+    def use_keys(self, log_keys: Sequence[NoteKey]) -> None:
+        """Sign with these from the next checkpoint on: a root document names others now."""
+        self._log_keys = tuple(log_keys)
+
     @property
     def size(self) -> int:
         """Entries up to the edge."""
