@@ -48,6 +48,8 @@ _SLICE = 4_096
 _WAIT_S = 0.25
 _PAUSE_S = 0.000_5
 _READERS_KEPT = 4_096
+_REOPEN_AFTER_S = 0.05
+"""Between two looks for the file that takes the place of one that was given up."""
 
 Filing = Iterable[tuple[str, Sequence[str]]]
 """(reach, ids): what is to be filed, for whom (`storage` column `reach`)."""
@@ -93,6 +95,7 @@ class ListedIds:
         self._pulse = b""
         self._asked: tuple[Reader | None, tuple[int, ...]] = (None, ())
         """Who asked last, and his turns, for as long as the head of the file stays as it is: most questions come from few."""
+        self._reopen_s = 0.0
         self.is_ready = False
         """Whether the file is believed; before that every probe says "look"."""
         self._use(Buckets.create(None, buckets_for(0), generation=0))
@@ -321,8 +324,9 @@ class ListedIds:
 
     def _current(self) -> Buckets:
         """The file; the new one if it was replaced."""
-        if self._buckets.is_moved:
+        if self._buckets.is_moved and time.monotonic() >= self._reopen_s:
             self.is_ready = self._reopen()
+            self._reopen_s = 0.0 if self.is_ready else time.monotonic() + _REOPEN_AFTER_S
         return self._buckets
 
     def _reopen(self) -> bool:
@@ -331,7 +335,7 @@ class ListedIds:
         try:
             found = Buckets.open(self._folder / NAME, writable=True)
         except Damaged as why:
-            log.warning("index: %s", why)
+            log.info("index: %s", why)
             return False
         if found.is_moved:
             return False

@@ -124,13 +124,15 @@ class ListingIndex:
     @property
     def is_current(self) -> bool:
         """Whether the file knows of everything that was taken in here: its "nothing is said" counts."""
-        if self._listed is not None:
-            pulse = self._listed.pulse()
-            if pulse != self._pulse:
-                if self._listed.moves != self._seen:
-                    self._look_again()
-                self._pulse = pulse
-        return self._is_current
+        listed = self._listed
+        if listed is None:
+            return False
+        pulse = listed.pulse()
+        if pulse != self._pulse:
+            if listed.moves != self._seen:
+                self._look_again()
+            self._pulse = pulse
+        return self._is_current and listed.is_ready
 
     def may_know(self, subject: Subject, reader: Reader) -> bool:
         """False: nothing is said that the reader may see of it, its kin or its links. True: `known` has to tell."""

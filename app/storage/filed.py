@@ -51,18 +51,17 @@ _STRETCH = (
     _S.reach.is_not(None),
 )
 _LINE_FEED: dict[str, ColumnElement[str]] = {SQLITE: literal_column("char(10)"), POSTGRESQL: literal_column("chr(10)")}
-# One row a statement: in the order of the key, so that no engine sorts anything.
+# Not joined: SQLite would look through all items of the stretch for each statement in it.
+_REACH = Query(select(_S.idx, _S.reach).where(*_STRETCH))
+_IN_ITEMS = (_I.origin == bindparam("origin"), _I.idx >= bindparam("first"), _I.idx < bindparam("last"))
 _TEXTS = Query(
     {
-        dialect: select(_S.reach, joined(_I.subject, _LINE_FEED[dialect]))
-        .select_from(statement.join(item, _OF_ITEM))
-        .where(*_STRETCH)
-        .group_by(_S.origin, _S.idx, _S.reach)
+        dialect: select(_I.idx, joined(_I.subject, _LINE_FEED[dialect])).where(*_IN_ITEMS).group_by(_I.origin, _I.idx)
         for dialect, joined in ((SQLITE, func.group_concat), (POSTGRESQL, func.string_agg))
     }
 )
 _ENDS = Query(select(_S.reach, _L.from_id, _L.to_id).select_from(statement.join(link, _OF_LINK)).where(*_STRETCH))
-_PLACES = Query(select(_I.idx, _I.number, _I.subject).select_from(statement.join(item, _OF_ITEM)).where(*_STRETCH))
+_PLACES = Query(select(_I.idx, _I.number, _I.subject).where(*_IN_ITEMS))
 _AT = Query(select(_I.subject).where(_I.origin == bindparam("origin"), _I.idx == bindparam("index"), _I.number == bindparam("number")))
 _BY_SID = (_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
 _OF_SIDS = Query(
@@ -93,11 +92,12 @@ class FiledShelf:
     async def texts(self, origin: str, first: int, last: int) -> list[tuple[str, str]]:
         """(reach, ids parted by line feeds) of live listings and links in a stretch of a log; an id may come more than once."""
         where = {"origin": origin, "first": first, "last": last}
-        found = [(reach, text) for reach, text in await self._session.rows(_TEXTS, **where)]
+        reach_at: dict[int, str] = dict(await self._session.rows(_REACH, **where))
+        found = [(reach_at[index], text) for index, text in await self._session.rows(_TEXTS, **where) if index in reach_at]
         return found + [(reach, f"{one}\n{other}") for reach, one, other in await self._session.rows(_ENDS, **where)]
 
     async def places(self, origin: str, first: int, last: int) -> list[tuple[int, int, str]]:
-        """(index, number, id) of the items of live listings in a stretch of a log."""
+        """(index, number, id) of the items in a stretch of a log, whatever has become of them."""
         return [(index, number, id_) for index, number, id_ in await self._session.rows(_PLACES, origin=origin, first=first, last=last)]
 
     async def ids_at(self, places: Collection[tuple[str, int, int]]) -> list[str]:

@@ -30,6 +30,8 @@ MOST_BEHIND = 4_096
 """Entries that are added to a file; one that lacks more is built anew."""
 
 
+AT_ONCE = 256
+"""Entries of all logs up to which the file is built before the start goes on."""
 FORGET_WITHIN_S = 1_800.0
 """What was erased leaves the file when it is built anew, which is done for that alone no more often."""
 
@@ -63,7 +65,7 @@ class FileKeeper:
             self._listed.believe()
             await self._catch_up()
             self._listed.add([(CLEAR, sorted(self._guarded()))])
-        elif sum(heads.values()) <= MOST_BEHIND:
+        elif sum(heads.values()) <= AT_ONCE:
             await self.rebuild()  # at once: it takes no longer than the rest of the start
 
     async def _database_id(self) -> bytes:
