@@ -101,7 +101,10 @@ class SqliteSession:
         return result
 
     async def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-        """The same in the calling thread, not synced and without a checkpoint. `work` may await nothing but its session."""
+        """The same in the calling thread, not synced and without a checkpoint; Busy at once if another process is writing.
+
+        `work` may await nothing but its session.
+        """
         connection = await self._connection._execute(lambda: self._connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
         # Its thread has nothing to do now, whatever was cancelled before, and gets nothing until the owner's lock is given back.
         return _transact_unsynced(connection, work)
@@ -172,14 +175,15 @@ def _transact(connection: sqlite3.Connection, work: Callable[[Session], Coroutin
 
 
 def _transact_unsynced(connection: sqlite3.Connection, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA wal_autocheckpoint=0")
+    pages, patience_ms = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("wal_autocheckpoint", "busy_timeout"))
+    # The loop waits for nobody here: not for the disk, not for a checkpoint, not for a tool that writes in a process of its own.
+    for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=0", "busy_timeout=0"):
+        connection.execute(f"PRAGMA {pragma}")
     try:
         return _transact(connection, work)
     finally:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+        for pragma in ("synchronous=FULL", f"wal_autocheckpoint={pages}", f"busy_timeout={patience_ms}"):
+            connection.execute(f"PRAGMA {pragma}")
 
 
 def _drive(coroutine: Coroutine[Any, Any, T]) -> T:

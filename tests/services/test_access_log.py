@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,28 @@ async def test_a_lookup_does_not_wait_for_others_transactions(database: Database
                 await log.record([entry(number)])
     await log.stop()
     assert len(await kept(database)) == 20
+
+
+async def test_the_loop_never_waits_for_a_tool_that_writes(database: Database) -> None:
+    """Another process has the write lock: hits are recorded at once, and reach the database when it is free again."""
+    path = database.journal_path
+    if path is None:
+        pytest.skip("on PostgreSQL nobody waits for one writer")
+    log = AccessLog(database)
+    await log.start()
+    await log.record([entry(1)])
+    await log.settle()
+    tool = sqlite3.connect(path.with_name(path.name.removesuffix("-access")), isolation_level=None)
+    tool.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    await log.record([entry(2)])
+    with pytest.raises(Busy):
+        await log.settle()
+    assert time.monotonic() - begun < 4, "the database's own patience is five seconds"
+    tool.execute("ROLLBACK")
+    tool.close()
+    await log.stop()
+    assert [one.subject for one in await kept(database)] == ["eip155:1:1", "eip155:1:2"]
 
 
 async def test_what_the_database_refuses_for_a_while_is_kept(database: Database, database_url: str) -> None:
