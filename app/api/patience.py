@@ -10,10 +10,10 @@ import asyncio
 import resource
 import sys
 from asyncio import TimerHandle
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.edge import WHOLE
 
@@ -32,21 +32,6 @@ RESERVED_FILES = 256
 LEAST_CONNECTIONS = 64
 
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n"
-
-
-def _write_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) -> bool:
-    """A whole answer with 200 in one piece; False, and nothing sent, where more than that has to be done for it.
-
-    What `RequestResponseCycle.send` does for an answer in two pieces, without a look at each header: they are made by us.
-    """
-    if cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused or cycle.access_log:
-        return False
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *[b"%b: %b\r\n" % header for header in cycle.default_headers], lines, body)))
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
 
 
 @cache
@@ -109,8 +94,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._is_head_open, self._is_body_open = False, True
         self._forget_late()
         super().on_headers_complete()
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            self.scope[WHOLE] = partial(_write_whole, self.cycle)  # type: ignore[literal-required]
+        # Not the cycle itself, which holds the scope: a circle a request is work for the garbage collector.
+        self.scope[WHOLE] = self._write_whole  # type: ignore[literal-required]
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -146,6 +131,23 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
     # --- what goes out -----------------------------------------------------------------------------------------------
+
+    def _write_whole(self, lines: bytes, body: bytes) -> bool:
+        """A whole answer with 200 in one piece; False, and nothing sent, where more than that has to be done for it.
+
+        What `RequestResponseCycle.send` does for an answer in two pieces, without a look at each header: they are made by us. Whoever
+        sends his requests behind each other without waiting has the answers the other way: the newest is not the one that is answered.
+        """
+        cycle = self.cycle
+        if self.pipeline or cycle.response_started or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        defaults = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *defaults, lines, body)))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def pause_writing(self) -> None:
         """The caller does not take what he is sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api import patience
 from app.api.edge import WHOLE
@@ -198,19 +199,50 @@ async def whole(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def test_a_whole_answer_leaves_in_one_piece_and_in_its_turn() -> None:
-    """Requests behind each other in the same bytes are answered in their order; a connection that ends is left to the server."""
+    """One by one in one piece; requests behind each other in the same bytes are answered in their order, the last way out is the server's."""
+    request = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
     async with serving(whole) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3)))
+        for number in range(2):
+            writer.write(request % number)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n/%d" % number), 10)
+            assert b"x-way: whole" in answer
+            assert b"server: uvicorn" in answer
+        writer.write(b"".join(request % number for number in range(2, 5)))
         writer.write(
             b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxyGET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
         answers = (await asyncio.wait_for(reader.read(), 10)).decode("ascii").split("HTTP/1.1 200 OK\r\n")[1:]
         writer.close()
-    assert [answer.rpartition("\r\n\r\n")[2] for answer in answers] == ["/0", "/1", "/2", "/p", "/last"]
-    assert ["x-way: whole" in answer for answer in answers] == [True] * 4 + [False]
+    assert [answer.rpartition("\r\n\r\n")[2] for answer in answers] == ["/2", "/3", "/4", "/p", "/last"]
+    assert "x-way: pieces" in answers[0]
     assert "connection: close" in answers[-1]
     assert all("server: uvicorn" in answer for answer in answers)
+
+
+async def test_an_answered_request_leaves_nothing_for_the_collector(front: Front) -> None:
+    """What belongs to a lookup goes with its answer: no circle is left behind, however many are asked on a connection."""
+    key, path = await front.key(), f"/v1/screen/{wallet_id(1).rpartition(':')[2]}"
+    async with serving(front.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+
+        await ask(5)
+        gc.collect()
+        gc.disable()
+        try:
+            before = len([one for one in gc.get_objects() if isinstance(one, RequestResponseCycle)])
+            await ask(30)
+            after = len([one for one in gc.get_objects() if isinstance(one, RequestResponseCycle)])
+        finally:
+            gc.enable()
+        writer.close()
+    assert after <= before + 1
 
 
 async def test_the_hot_path_sends_the_same_through_every_server(front: Front) -> None:
