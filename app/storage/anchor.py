@@ -6,14 +6,22 @@ is recognised at start and nothing more is signed. Put it on other storage to ca
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import os
+import time
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.canonical import b64_decode, read_decimal
 from app.domain.errors import Betrayed, Malformed
 from app.domain.note import to_base64
+from app.storage.syncing import Syncer, make_syncer
+
+_PAUSE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class AnchorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._fresh = path.with_name(path.name + ".new")
+        self._syncer: Syncer | None = None
 
     def read(self) -> Anchored | None:
         """What the file says; None if there is none yet. A file that cannot be read in full is evidence, not absence."""
@@ -56,21 +66,73 @@ class AnchorFile:
         A crash in between leaves the old file, which is smaller and so still true. The workers of one node take turns: the lock
         ends with the process.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        directory = os.open(self._path.parent, os.O_RDONLY)
+        for handle in self._steps(anchored):
+            if handle is None:
+                time.sleep(_PAUSE_S)
+            else:
+                os.fsync(handle)
+
+    async def settle(self, anchored: Anchored) -> None:
+        """`write` by an event loop that goes on while the disk takes its time; always by the same one, until `close`.
+
+        In a thread each of a dozen calls to the system would wait for a busy loop to give the interpreter back.
+        """
+        with closing(self._steps(anchored)) as steps:
+            for handle in steps:
+                await (asyncio.sleep(_PAUSE_S) if handle is None else self._sync(handle))
+
+    async def _sync(self, handle: int) -> None:
+        loop = asyncio.get_running_loop()
+        if self._syncer is None:
+            self._syncer = make_syncer(loop)
+        synced: asyncio.Future[int] = loop.create_future()
+        self._syncer.begin(handle, synced.set_result, whole=True)
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
+            code = await asyncio.shield(synced)
+        finally:
+            if not synced.done():  # we were cancelled: the next begins when this has ended
+                await asyncio.wait([synced])
+        if code:
+            raise OSError(code, os.strerror(code), str(self._path))
+
+    def close(self) -> None:
+        """Give back what `settle` needs. Nothing may be under way."""
+        if self._syncer is not None:
+            self._syncer.close()
+            self._syncer = None
+
+    def _steps(self, anchored: Anchored) -> Generator[int | None, None, None]:
+        """Replace the file; from one handle that is to be made durable to the next, or None to wait for another worker."""
+        directory = self._open_folder()
+        try:
+            while not _is_locked(directory):
+                yield None
             before = self.read()
             if before is None or before.origin != anchored.origin or before.size <= anchored.size:
-                self._replace(anchored)
-                os.fsync(directory)
+                fresh = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+                try:
+                    text = f"{anchored.origin}\n{anchored.size}\n{to_base64(anchored.root)}\n".encode("ascii")
+                    if os.write(fresh, text) < len(text):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._fresh))
+                    yield fresh
+                finally:
+                    os.close(fresh)
+                self._fresh.replace(self._path)
+                yield directory
         finally:
             os.close(directory)
 
-    def _replace(self, anchored: Anchored) -> None:
-        temporary = self._path.with_name(self._path.name + ".new")
-        with temporary.open("w", encoding="ascii") as file:
-            file.write(f"{anchored.origin}\n{anchored.size}\n{to_base64(anchored.root)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+    def _open_folder(self) -> int:
+        try:
+            return os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_locked(directory: int) -> bool:
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -23,17 +23,17 @@ Told = Callable[[int], None]
 
 # io_setup, io_destroy, io_submit, io_getevents
 _CALLS = {"x86_64": (206, 207, 209, 208), "aarch64": (0, 1, 2, 4)}
-_FDSYNC = 3
+_FSYNC, _FDSYNC = 2, 3
 _TELL_BY_EVENT = 1
 _REQUEST = struct.Struct("<QIIHhIQQqQII")
 _EVENT = struct.Struct("<QQqq")
 
 
 class Syncer(Protocol):
-    """One `fdatasync` at a time."""
+    """One file at a time."""
 
-    def begin(self, handle: int, told: Told) -> None:
-        """Make what was written to a file durable; OSError if that cannot even be begun."""
+    def begin(self, handle: int, told: Told, *, whole: bool = False) -> None:
+        """Make what was written to a file durable; OSError if that cannot even be begun. `whole`: `fsync`, as a folder needs it."""
         ...
 
     def close(self) -> None:
@@ -70,9 +70,9 @@ class KernelSyncer:
         self._loop = loop
         loop.add_reader(self._bell, self._ring)
 
-    def begin(self, handle: int, told: Told) -> None:
+    def begin(self, handle: int, told: Told, *, whole: bool = False) -> None:
         """See `Syncer`."""
-        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FDSYNC, 0, handle, 0, 0, 0, 0, _TELL_BY_EVENT, self._bell)
+        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FSYNC if whole else _FDSYNC, 0, handle, 0, 0, 0, 0, _TELL_BY_EVENT, self._bell)
         self._told = told
         self._call(self._submit, self._context, 1, self._requests)
 
@@ -105,13 +105,13 @@ class ThreadSyncer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._work: SimpleQueue[tuple[int, Told] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[int, Told, bool] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="cordon-sync", daemon=True)
         self._thread.start()
 
-    def begin(self, handle: int, told: Told) -> None:
+    def begin(self, handle: int, told: Told, *, whole: bool = False) -> None:
         """See `Syncer`."""
-        self._work.put((handle, told))
+        self._work.put((handle, told, whole))
 
     def close(self) -> None:
         """See `Syncer`."""
@@ -120,9 +120,9 @@ class ThreadSyncer:
 
     def _run(self) -> None:
         while (job := self._work.get()) is not None:
-            handle, told = job
+            handle, told, whole = job
             try:
-                os.fdatasync(handle)
+                (os.fsync if whole else os.fdatasync)(handle)
             except OSError as error:
                 code = error.errno or errno.EIO
             else:

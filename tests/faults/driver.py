@@ -53,7 +53,7 @@ CRASHES: dict[str, tuple[type, str, bool]] = {
     "read back": (OwnLog, "read_back", True),
     "edge advanced, not anchored": (OwnLog, "advance", True),
     "anchor half written": (Path, "replace", False),
-    "anchored, not signed": (AnchorFile, "write", True),
+    "anchored, not signed": (AnchorFile, "settle", True),
     "note written, not committed": (LogShelf, "set_note", True),
     "edge advanced, index not moved": (ListingIndex, "move", False),
     "index moved by half": (ListedIds, "advance", False),

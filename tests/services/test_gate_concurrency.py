@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from typing import Any
 
-from app.services.admit import Admitted
+import pytest
+
+from app.services.admit import Admitted, OwnLog
 from app.services.node import Node
 from app.services.screen import Caller as Asking
 from app.services.screen import Query
+from app.storage.urls import read_url, sqlite_path
 from tests.factories import Town, accept, sid_in, submit, vasp_reader, wallet, wallet_id, words
 
 
@@ -75,3 +80,25 @@ async def test_lookups_go_on_while_a_large_batch_is_logged(node: Node, town: Tow
     assert set(words(task.result())) == {"accepted"}
     assert ("not_listed", "not_listed") in seen
     assert seen <= {("not_listed", "not_listed"), ("listed", "listed")}
+
+
+async def test_a_tool_that_writes_between_commit_and_signature_is_waited_for(
+    town: Town, sqlite_migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process takes the write lock just when the note is to be published: the receipt comes when it lets go."""
+    async with town.open(sqlite_migrated_url) as node:
+        await accept(node, *town.settled())
+        tool = sqlite3.connect(sqlite_path(read_url(sqlite_migrated_url)), isolation_level=None, check_same_thread=False)
+        inner = OwnLog.advance
+
+        def then_lock(own_log: OwnLog, *args: Any) -> None:
+            inner(own_log, *args)
+            tool.execute("BEGIN IMMEDIATE")
+            asyncio.get_running_loop().call_later(0.3, tool.execute, "ROLLBACK")
+            monkeypatch.undo()
+
+        monkeypatch.setattr(OwnLog, "advance", then_lock)
+        wire = town.signer("de.bka#1").listing(wallet(1))
+        (one,) = await accept(node, wire)
+        town.check_receipt(wire, one)
+        tool.close()

@@ -137,6 +137,7 @@ class Gate:
                 self._loop.cancel()
             loop, self._loop = self._loop, None
             await asyncio.gather(loop, return_exceptions=True)
+        self._log.close()
         self._dismiss()
 
     def _dismiss(self) -> None:

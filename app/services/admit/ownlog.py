@@ -6,7 +6,6 @@ or beside, what was signed before (the anchor). What contradicts that raises Bet
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.checkpoint import Checkpoint, path_texts, proof_text
@@ -17,6 +16,7 @@ from app.seal.notes import NoteKey, cosign, sign_note
 from app.services.admit.outcome import receipt_extra
 from app.storage.anchor import Anchored, AnchorFile
 from app.storage.database import Database, Transaction
+from app.storage.faults import Busy
 from app.storage.log import Head, LogEntry
 
 FEW = 64
@@ -175,8 +175,7 @@ class OwnLog:
         """
         size, root = self.size, self.edge.frontier.root()
         if size > self.signed_size or not self.note:
-            # Its fsync takes as long as the disk likes: lookups go on meanwhile.
-            await asyncio.to_thread(self._anchor.write, Anchored(self.origin, size, root))
+            await self._anchor.settle(Anchored(self.origin, size, root))
         text = Checkpoint(self.origin, size, root).text()
         now_ms = self._clock()
         note = sign_note(text, *self._log_keys) + cosign(text, self._heartbeat_key, time=now_ms // 1000)
@@ -186,10 +185,18 @@ class OwnLog:
             if release is not None:
                 await tx.leases.release(lease_name(self.origin), release)
 
-        await self._database.at_once(publish)
+        try:
+            # Not synced: what a power cut takes of it the next start signs again, of the tree that is committed and anchored.
+            await self._database.in_loop(publish)
+        except Busy:  # another process is writing: a thread can wait for it
+            await self._database.at_once(publish)
         self.note, self.signed_size, self.signed_ms = note, size, now_ms
         if self.on_signed is not None:
             self.on_signed(self.origin, note, size)
+
+    def close(self) -> None:
+        """Nothing more will be signed."""
+        self._anchor.close()
 
     # --- proving -------------------------------------------------------------------------------------------------
 
