@@ -3,16 +3,23 @@
 The ids of a view are known by their keys only, so whoever asks for an id has to hash it: that is the floor, and most of the time spent.
 What comes after it touches one small string in most cases: the third byte of every key is kept apart, bucket by bucket, 16 times
 smaller than the copy, and only a key whose third byte is there is looked for in the copy itself. A delta moves what it changed.
+
+Where numpy is installed the same is asked of two megabytes of bits for a whole batch at once, at nearly twice the speed; the answers are
+the same. Nothing needs it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from itertools import compress, islice
 from operator import is_not
 from struct import iter_unpack
+from types import ModuleType
+from typing import Any
 
 from ..domain.identifiers import id_key, read_subject
 from ..domain.merkle import HASH_BYTES
@@ -27,6 +34,11 @@ _HEX = b"0123456789abcdef"
 _PREFIX = "cordon-id/v1\neip155:0:"
 """What is hashed before an EVM address in small letters, which is the whole rest of its id."""
 _MESSAGE = f"{len(_PREFIX) + _EVM_CHARS}s"
+_BITS = 1 << 24
+_ROW = 256 // 8
+"""Bytes of the bits of one bucket."""
+_FEW = 2_048
+"""Up to so many buckets their bits are set one by one."""
 _PREFIX_BYTES = _PREFIX.encode("ascii")
 _is_evm = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
@@ -41,23 +53,27 @@ def key_of(text: str) -> bytes:
 class Membership:
     """The keys of 65,536 buckets of good form; a value, `moved` gives that of the next copy."""
 
-    __slots__ = ("_buckets", "_marks")
+    __slots__ = ("_bits", "_buckets", "_marks")
 
-    def __init__(self, buckets: Sequence[bytes], marks: Sequence[bytes] | None = None) -> None:
+    def __init__(self, buckets: Sequence[bytes], marks: Sequence[bytes] | None = None, *, bits: Any = None) -> None:
+        """`bits`: one for each three bytes that open a key, a numpy array; None: they are not used."""
         self._buckets = buckets
         self._marks = [_marks(data) for data in buckets] if marks is None else marks
+        self._bits = bits
 
     @classmethod
-    def empty(cls) -> Membership:
+    def empty(cls, *, with_numpy: bool = True) -> Membership:
         """Of a view that lists nothing."""
-        return cls([b""] * BUCKETS, [b""] * BUCKETS)
+        numpy = _numpy() if with_numpy else None
+        return cls([b""] * BUCKETS, [b""] * BUCKETS, bits=None if numpy is None else numpy.zeros(_BITS // 8, numpy.uint8))
 
     def moved(self, buckets: Sequence[bytes]) -> Membership:
         """The same of other buckets; what is still the very same object is not looked at again."""
         marks = list(self._marks)
-        for number in compress(range(BUCKETS), map(is_not, buckets, self._buckets)):
+        changed = list(compress(range(BUCKETS), map(is_not, buckets, self._buckets)))
+        for number in changed:
             marks[number] = _marks(buckets[number])
-        return Membership(buckets, marks)
+        return Membership(buckets, marks, bits=None if self._bits is None else _moved_bits(self._bits, marks, changed))
 
     def __contains__(self, key: bytes) -> bool:
         number = key[0] << 8 | key[1]
@@ -79,13 +95,53 @@ class Membership:
             yield from self._of_evm(piece) if _are_evm(piece) else (text for text in piece if key_of(text) in self)
 
     def _of_evm(self, texts: Sequence[str]) -> list[str]:
-        marks, is_there, digest = self._marks, self._is_there, sha256
         messages = (_PREFIX + _PREFIX.join(texts)).encode("ascii")
+        if self._bits is not None:
+            return self._at_once(texts, messages)
+        marks, is_there, digest = self._marks, self._is_there, sha256
         return [
             text
             for text, (message,) in zip(texts, iter_unpack(_MESSAGE, messages), strict=True)
             if (key := digest(message).digest())[_MARK] in marks[number := key[0] << 8 | key[1]] and is_there(number, key)
         ]
+
+    def _at_once(self, texts: Sequence[str], messages: bytes) -> list[str]:
+        numpy, digest, is_there = _numpy(), sha256, self._is_there
+        assert numpy is not None
+        keys = b"".join([digest(message).digest() for message in numpy.frombuffer(messages, f"S{len(messages) // len(texts)}").tolist()])
+        opened = (numpy.frombuffer(keys, ">u4")[:: HASH_BYTES // 4] >> 8).astype(numpy.int64)
+        places = numpy.flatnonzero(self._bits.take(opened >> 3) >> (opened & 7).astype(numpy.uint8) & 1)
+        numbers = (opened[places] >> 8).tolist()
+        return [
+            texts[place]
+            for place, number in zip(places.tolist(), numbers, strict=True)
+            if is_there(number, keys[place * HASH_BYTES : (place + 1) * HASH_BYTES])
+        ]
+
+
+@cache
+def _numpy() -> ModuleType | None:
+    """It, if it is installed."""
+    try:
+        return import_module("numpy")
+    except ImportError:
+        return None
+
+
+def _moved_bits(bits: Any, marks: Sequence[bytes], changed: Sequence[int]) -> Any:
+    """The bits after these buckets have other marks."""
+    numpy = _numpy()
+    assert numpy is not None
+    if len(changed) > _FEW:
+        starts = numpy.repeat(numpy.arange(BUCKETS) << 8, numpy.fromiter(map(len, marks), numpy.int64, BUCKETS))
+        flags = numpy.zeros(_BITS, numpy.bool_)
+        flags[starts | numpy.frombuffer(b"".join(marks), numpy.uint8)] = True
+        return numpy.packbits(flags, bitorder="little")
+    bits = bits.copy()
+    for number in changed:
+        row = sum({1 << mark for mark in marks[number]})
+        bits[number * _ROW : (number + 1) * _ROW] = numpy.frombuffer(row.to_bytes(_ROW, "little"), numpy.uint8)
+    return bits
 
 
 def _marks(data: bytes) -> bytes:

@@ -69,12 +69,28 @@ OTHERS = st.sampled_from(("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "https://scam.ex
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(EVM, OTHERS), max_size=30), st.data())
+@given(st.one_of(st.lists(EVM, max_size=30), st.lists(st.one_of(EVM, OTHERS), max_size=30)), st.data())
 def test_many_at_once_are_as_many_one_by_one(texts: list[str], data: st.DataObject) -> None:
-    """Law: a list is answered as its members are, in order and with repetitions, whatever it is mixed of."""
+    """Law: a list is answered as its members are, in order and with repetitions, whatever it is mixed of, with numpy and without."""
     chosen = {key_of(text) for text in texts if data.draw(st.booleans())}
     buckets = [b""] * BUCKETS
     for key in sorted(chosen):
         buckets[key[0] << 8 | key[1]] += BucketEntry(key, 3, 1, (bytes(SID_BYTES),)).encode()
+    for with_numpy in (True, False):
+        members = Membership.empty(with_numpy=with_numpy).moved(buckets)
+        assert list(members.listed(texts)) == [text for text in texts if key_of(text) in chosen]
+        assert not list(members.moved([b""] * BUCKETS).listed(texts))
+
+
+def test_a_whole_copy_is_taken_in_as_its_buckets_are_one_by_one() -> None:
+    """However many buckets move at once, the batch finds what is listed then and nothing else."""
+    texts = [f"0x{number:040x}" for number in range(20_000)]
+    keys = sorted(map(key_of, texts[:15_000]))
+    buckets = [b""] * BUCKETS
+    for key in keys:
+        buckets[key[0] << 8 | key[1]] += BucketEntry(key, 3, 1, (bytes(SID_BYTES),)).encode()
     members = Membership.empty().moved(buckets)
-    assert list(members.listed(texts)) == [text for text in texts if key_of(text) in chosen]
+    assert list(members.listed(texts)) == texts[:15_000]
+    after = members.moved([b"" if number < 1_000 else data for number, data in enumerate(buckets)])
+    assert list(after.listed(texts)) == [text for text in texts[:15_000] if key_of(text) >= b"\x03\xe8"]
+    assert list(members.listed(texts)) == texts[:15_000]
