@@ -143,14 +143,15 @@ class Notify:
         """Once in a database that held listings before there was anybody to watch: when they end."""
         if await self._database.quick.meta.get(SEEDED) is not None:
             return
-        async with self._database.reading() as tx:
-            rows: dict[Due, None] = {}
-            async for one in tx.subjects.live_listings():
-                rows[Due(one.expires_at * 1000, one.origin, one.sid, State.ACTIVE.value)] = None
-        due = list(rows)
-        for at in range(0, len(due), 1_000):
-            portion = due[at : at + 1_000]
-            await self._database.run(lambda tx, portion=portion: tx.outbox.put_due(portion))  # type: ignore[misc]
+        after = None
+        while True:
+            async with self._database.reading() as tx:
+                rows = await tx.statements.page(kind=Kind.LISTING, after=after, limit=1_000)
+            due = [one for row in rows if not row.held for one in _ends(row)]
+            await self._database.run(lambda tx, due=due: tx.outbox.put_due(due))  # type: ignore[misc]
+            if len(rows) < 1_000:
+                break
+            after = (rows[-1].accepted_ms, rows[-1].origin, rows[-1].index)
         await self._database.run(lambda tx: tx.meta.set(SEEDED, b"1"))
 
     # --- one portion -------------------------------------------------------------------------------------------------
@@ -200,6 +201,12 @@ class Notify:
             _for_watchers(look, watchers, known, readers=readers, moment=moment, found=found)
             await _for_told(tx, look, told[look.stored.origin, look.stored.sid], readers=readers, moment=moment, found=found)
         return found
+
+
+def _ends(stored: Stored) -> Iterable[Due]:
+    """When a listing ends by itself, if it still stands."""
+    if stored.state.state is State.ACTIVE:
+        yield Due((stored.state.expires_at or stored.event.expires_at or 0) * 1000, stored.origin, stored.sid, State.ACTIVE.value)
 
 
 def _due(stored: Stored, moment: Moment) -> Iterable[Due]:

@@ -16,7 +16,7 @@ from app.domain.errors import InvalidAddress
 from app.domain.folding import State
 from app.storage.holding import HELD
 from app.storage.item_rows import FREEZE, LINK, ItemRow
-from app.storage.listing_rows import ANNOTATIONS, JOINED, LINKS, LISTINGS, annotations_by_target, read_link, read_listing
+from app.storage.listing_rows import ANNOTATIONS, LINKS, LISTINGS, annotations_by_target, read_link, read_listing
 from app.storage.session import Session
 from app.storage.sql import Query, Row, insertion_if_absent, one_of
 from app.storage.tables import entity_word, frozen, item, kin, link, statement
@@ -34,16 +34,10 @@ _OF_SUBJECTS = Query(LISTINGS.where(one_of(_I.subject, "subjects")).order_by(*_I
 _OF_SUBJECT = Query(LISTINGS.where(_I.subject == bindparam("subject")).order_by(*_IN_ORDER))
 _OF_SIDS = Query(LISTINGS.where(_I.origin == bindparam("origin"), _I.idx.in_(_INDICES)).order_by(*_IN_ORDER))
 _LIVE = Query(LISTINGS.where(_AFTER, _IS_LIVE).order_by(*_BY_PLACE).limit(bindparam("page")))
-_LIVE_IDS = Query(select(*_BY_PLACE, _I.subject).select_from(JOINED).where(_AFTER, _IS_LIVE).order_by(*_BY_PLACE).limit(bindparam("page")))
 _FROM = Query(LINKS.where(_K.from_id == bindparam("id")))
 _TO = Query(LINKS.where(_K.to_id == bindparam("id")))
 _LINK_PLACE = (_K.origin, _K.idx, _K.number)
 _LINKS_OF_SIDS = Query(LINKS.where(_K.origin == bindparam("origin"), _K.idx.in_(_INDICES)).order_by(*_LINK_PLACE))
-_LIVE_LINKS = Query(
-    LINKS.where(tuple_(*_LINK_PLACE) > tuple_(bindparam("after"), bindparam("index"), bindparam("number")), _IS_LIVE)
-    .order_by(*_LINK_PLACE)
-    .limit(bindparam("page"))
-)
 # Few freezes are open at a time, an issuer's statements are many: the issuer is compared last, by us.
 _OPEN_FREEZES = Query(
     select(_F.subject, _S.issuer)
@@ -130,11 +124,6 @@ class SubjectShelf:
             for listing in await read_listings(self._session, rows):
                 yield listing
 
-    async def live_ids(self, *, page: int = 50_000) -> AsyncIterator[list[str]]:
-        """The ids of those listings in pages, with repetitions: enough to build a set of fingerprints from."""
-        async for rows in self._live(_LIVE_IDS, page):
-            yield [row[3] for row in rows]
-
     async def links_of(self, id_: str) -> list[Link]:
         """Declared links from or to an id, in any state, oldest first."""
         rows = {row[:3]: row for query in (_FROM, _TO) for row in await self._session.rows(query, id=id_)}
@@ -143,12 +132,6 @@ class SubjectShelf:
     async def links_of_sids(self, origin: str, sids: Collection[str]) -> list[Link]:
         """Every link that the statements declare, in any state."""
         return [read_link(row) for row in await self._session.rows(_LINKS_OF_SIDS, origin=origin, sids=sids)] if sids else []
-
-    async def live_links(self, *, page: int = 5_000) -> AsyncIterator[Link]:
-        """Every link of a listing that is active and counts here, by place; memory for one page."""
-        async for rows in self._live(_LIVE_LINKS, page):
-            for row in rows:
-                yield read_link(row)
 
     async def open_freezes(self, issuer: str, now_s: int) -> frozenset[str]:
         """The ids that freeze requests of an issuer name which are still open."""

@@ -28,9 +28,10 @@ async def _mirrored(tx: Transaction) -> None:
 
 
 async def _live(tx: Transaction) -> tuple[list[str], list[str], list[tuple[str, int]]]:
+    """What is told: all that is live, the same asked for by id, and the links."""
     listings = [listing.subject async for listing in tx.subjects.live_listings()]
-    ids = [subject async for some in tx.subjects.live_ids() for subject in some]
-    return listings, ids, [(link.origin, link.index) async for link in tx.subjects.live_links()]
+    ids = [listing.subject for listing in await tx.filed.listings([f"id-{code}{n}" for code in ("de", "fr") for n in range(3)])]
+    return listings, sorted(ids), sorted([(link.origin, link.index) for link in await tx.filed.links([WALLET])])
 
 
 async def test_a_dormant_listing_is_held_until_it_is_released(database: Database) -> None:
