@@ -71,6 +71,33 @@ async def agree(node: Node) -> None:
             assert is_listed(body, wallet_id(number), head) == (match is Match.LISTED), (tier, number, match)
 
 
+async def test_what_was_read_all_at_once_moves_with_time(node: Node, town: Town, clock: Clock) -> None:
+    """As after a start: of listings that stand already, what ends and what the public is told later moves the tiers at its second; so does
+    what is disputed, guarded or said of an id twice.
+    """
+    bka, lka = town.signer("de.bka#1"), town.signer("de.lka#1")
+    doubted = lka.listing(wallet(5), wallet(6, severity=4), tlp="CLEAR")
+    await accept(
+        node,
+        bka.listing(wallet(1), wallet(2, embargo_until="2026-09-24T00:00:00Z"), tlp="CLEAR"),
+        bka.listing(wallet(3), wallet(4), days=2, tlp="CLEAR"),
+        doubted,
+        bka.listing(wallet(6), days=3, tlp="CLEAR"),
+        bka.listing(wallet(7, **GUARD)),
+        lka.listing(wallet(7), wallet(8, scope={"tag": "1"})),
+    )
+    await accept(node, town.signer("de.ombud#1").dispute(sid_in(doubted), stage="upheld"))
+    await node.views.refresh()
+    moved = {tier: (await node.views.current(tier)).head.root for tier in TIERS}
+    node.index.move(None)
+    await agree(node)
+    assert {tier: (await node.views.current(tier)).head.root for tier in TIERS} == moved
+    for hours in (1, 30, 20, 30, 300 * 24):
+        clock.advance(hours=hours)
+        await agree(node)
+    assert (await node.views.current("green")).sealed.entries == 0
+
+
 async def test_a_head_names_log_policy_and_moment(node: Node, clock: Clock) -> None:
     """Its vector is the log as far as it was read, its policy the document that is served, its key the one of the tier."""
     await node.views.refresh()

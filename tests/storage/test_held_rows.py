@@ -28,9 +28,16 @@ async def _mirrored(tx: Transaction) -> None:
 
 
 async def _live(tx: Transaction) -> tuple[list[str], list[str], list[tuple[str, int]]]:
-    """What is told: all that is live, the same asked for by id, and the links."""
+    """What is told: all that is live, the same asked for by id, and the links; views see the same both ways."""
     listings = [listing.subject async for listing in tx.subjects.live_listings()]
-    ids = [listing.subject for listing in await tx.filed.listings([f"id-{code}{n}" for code in ("de", "fr") for n in range(3)])]
+    every = [f"id-{code}{n}" for code in ("de", "fr") for n in range(3)]
+    ids = [listing.subject for listing in await tx.filed.listings(every)]
+    viewed: list[str] = []
+    for origin in (ORIGIN, FAR):
+        items, statements = await tx.viewed.page(origin, (-1, -1), 0, page=1_000)
+        standing = {statement[0] for statement in statements}
+        viewed += [subject for index, _, subject, *_ in items if index in standing]
+    assert viewed == sorted(row[2] for row in await tx.viewed.of_ids(every, 0)) == sorted(ids)
     return listings, sorted(ids), sorted([(link.origin, link.index) for link in await tx.filed.links([WALLET])])
 
 
