@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EIO
@@ -28,6 +29,11 @@ _ID_BYTES = 16
 _HEAD_BYTES = len(_MAGIC) + _ID_BYTES
 _LENGTH_BYTES, _LINK_BYTES = 4, 32
 _ROOM = 256 * 1024
+QUICK_S = 0.001
+"""A disk that syncs within that time is waited for; a good one needs a tenth of it."""
+SLOW_WEIGHS = 8
+"""One slow sync weighs as much as so many quick ones: a disk that is slow three times in a row, or one time in eight, is slow."""
+LEAST_ASIDE, MOST_ASIDE = 16, 4_096
 
 
 class Group(NamedTuple):
@@ -84,6 +90,9 @@ class Journal:
         self._link = b""
         self._end = 0
         self._syncer: Syncer | None = None
+        self._slowness = 0
+        self._asides, self._asides_left = LEAST_ASIDE, 0
+        """How many groups the kernel is asked to sync once the disk was found slow, and how many of those are left."""
 
     @property
     def size(self) -> int:
@@ -122,15 +131,14 @@ class Journal:
         """One group, durable when this returns; where it ends. Unavailable if the disk does not take it."""
         link = sha256(self._link + payload).digest()
         data = b"".join((len(payload).to_bytes(_LENGTH_BYTES, "big"), payload, link))
-        loop = asyncio.get_running_loop()
-        if self._syncer is None:
-            self._syncer = make_syncer(loop)
-        synced: asyncio.Future[int] = loop.create_future()
         code = 0
         try:
             _write(self._handle, data, self._end)
-            self._syncer.begin(self._handle, synced.set_result)
-            code = await asyncio.shield(synced)
+            if self._asides_left:
+                self._asides_left -= 1
+                code = await self._sync_aside()
+            else:
+                self._sync_here()
         except OSError as error:
             code = error.errno or EIO
         if code:
@@ -139,6 +147,31 @@ class Journal:
             raise Unavailable(f"the access log cannot be written: {os.strerror(code)}")
         self._link, self._end = link, self._end + len(data)
         return self._end
+
+    def _sync_here(self) -> None:
+        """Wait for a disk that is quick: that takes less than an event in which another thread has to get its turn, too.
+
+        One that is slow again and again is left to the kernel for a while, twice as long each time that it is found so.
+        """
+        begun = time.perf_counter()
+        os.fdatasync(self._handle)
+        if time.perf_counter() - begun <= QUICK_S:
+            self._slowness = max(self._slowness - 1, 0)
+            self._asides = max(self._asides - 1, LEAST_ASIDE)
+            return
+        self._slowness += SLOW_WEIGHS
+        if self._slowness > 2 * SLOW_WEIGHS:
+            self._slowness, self._asides = SLOW_WEIGHS, min(2 * self._asides, MOST_ASIDE)
+            self._asides_left = self._asides
+
+    async def _sync_aside(self) -> int:
+        """The same as an event of the loop; 0, or the number of an error."""
+        loop = asyncio.get_running_loop()
+        if self._syncer is None:
+            self._syncer = make_syncer(loop)
+        synced: asyncio.Future[int] = loop.create_future()
+        self._syncer.begin(self._handle, synced.set_result)
+        return await asyncio.shield(synced)
 
     def close(self) -> None:
         """Close the file; the room that was taken ahead is given back. Blocking."""
