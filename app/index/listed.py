@@ -136,9 +136,11 @@ class ListedIds:
         self.is_ready = True
 
     def close(self) -> None:
-        """Write what is in memory to the disk."""
+        """Write what is in memory to the disk, and let go of the file."""
         if self._folder is not None and self.is_ready:
             self._buckets.flush()
+        self.is_ready = False
+        self._use(Buckets.create(None, buckets_for(0), generation=0))
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
