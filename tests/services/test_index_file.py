@@ -96,6 +96,14 @@ async def test_two_workers_share_the_file(town: Town, postgresql_migrated_url: s
             await accept(two, bka.listing(wallet(7)))
             assert [await match(node, 7) for node in (one, two)] == ["listed"] * 2
             assert one.listed.generation == two.listed.generation
+            # Given up by one that found no room: one of them builds it anew, the other opens that.
+            generation = one.listed.generation
+            one.listed._buckets.mark_moved()
+            assert [await match(node, 7) for node in (one, two)] == ["listed"] * 2
+            await one.keeper.tick()
+            await asyncio.sleep(0.06)
+            await two.keeper.tick()
+            assert [node.listed.generation for node in (one, two)] == [generation + 1] * 2
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -88,7 +88,8 @@ class FileKeeper:
             await self._catch_up()
         # Another worker that is between its commit and the file gets a second look.
         self._missed = 0 if self._index.is_current else self._missed + 1
-        is_lacking = not self._listed.is_ready or self._listed.load >= FULL_SOON or self._missed > 1
+        # The load first: asking for it opens the file that another worker may have built.
+        is_lacking = self._listed.load >= FULL_SOON or not self._listed.is_ready or self._missed > 1
         has_erased = self._index.has_erased and time.monotonic() > self._built_s + FORGET_WITHIN_S
         if self._is_spoilt or is_lacking or has_erased:
             await self.rebuild()
