@@ -38,7 +38,7 @@ quick: $(STAMPS)/dev  ## the part of the suite that needs neither minutes nor Po
 	@$(PY) -m pytest $(PARALLEL) -m "not slow and not postgres"
 
 faults: $(STAMPS)/dev  ## the faults of tests/faults in their long forms too (some minutes)
-	@$(PY) -m pytest tests/faults -m "long or not long"
+	@$(PY) -m pytest tests/faults tests/cli/test_serve_memory.py -m "long or not long"
 
 SEEDS ?= 0-999
 simulate: $(STAMPS)/dev  ## random histories of a federation, SEEDS=0-999 of them (the ordinary run takes as many as fit a minute)

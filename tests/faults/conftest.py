@@ -25,16 +25,6 @@ from tests.factories import Clock, Town, accept, entry_of, submit, words
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs only when it is named: `-m long` (make faults)."""
-    if "long" in str(config.getoption("markexpr")):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
-
-
 class Driver:
     """Speaks to `tests/faults/driver.py`."""
 
