@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.console import Console, plain
 from app.domain.canonical import JsonValue
-from app.domain.errors import NotFound, Refused
+from app.domain.errors import NotFound, Refused, Unauthenticated
 
 if TYPE_CHECKING:
     from app.sdk.watching import Watch
@@ -25,6 +25,11 @@ def watching(data_dir: Path, node: str | None, api_key: str | None) -> Iterator[
     from app.sdk.client import Client, Options
     from app.sdk.watching import Watch
 
+    if not api_key:
+        raise Unauthenticated(
+            "watching needs an API key of scope `watch`: --api-key KEY or CORDON_API_KEY; the operator makes one with "
+            "cordon client create --class vasp --member ID"
+        )
     with Client(url_of(data_dir, node), Options(api_key=api_key, timeout_s=30.0)) as client:
         yield Watch(client)
 

@@ -117,7 +117,7 @@ def replay(
         state = watch.hook(hook_id)["state"]
     console = Console(as_json)
     console.document({"id": hook_id, "after": after, "events": count})
-    console.say(f"{count:,} events after {after} are on their way to {hook_id}")
+    console.say(f"{count:,} {'event' if count == 1 else 'events'} after {after} on the way to {hook_id}")
     if state != "active":
         console.note(f"{hook_id} is {state}: they go out after cordon webhook enable {hook_id}")
     return DONE

@@ -22,7 +22,7 @@ from tests.cli.program import Outcome, RunningNode, command, cordon, environment
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Desk:
@@ -221,7 +221,7 @@ def test_what_did_not_arrive_is_seen_and_sent_again(
     assert desk("webhook", "test", hook["id"]).out == "taken: answered 204\n"
     desk.police(700, 2)
     _await(lambda: len(got) == 3)
-    ids = [verify(headers, body, hook["secret"]) for headers, body in got[1:]]
+    ids = sorted((verify(headers, body, hook["secret"]) for headers, body in got[1:]), key=lambda name: int(name.rpartition("-")[2]))
     bare = desk("webhook", "replay", hook["id"])
     assert (bare.code, "no dead letters" in bare.err) == (1, True)
 
@@ -278,5 +278,5 @@ def test_without_a_key_it_says_what_is_missing(desk: Desk) -> None:
     for words in (("watch",), ("watchlist", "list"), ("webhook", "list"), ("corrections", "list")):
         refused = cordon(*words, "--node", desk.node.url)
         assert refused.code == 1
-        assert "key" in refused.err, words
+        assert "cordon client create" in refused.err, words
     assert os.environ.get("CORDON_API_KEY") is None
