@@ -25,8 +25,12 @@ _DATA = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 
 
 def command(trace: Path) -> list[str]:
-    """What a command begins with whose writes are written down."""
-    return ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-ttt", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(trace)]
+    """What a command begins with whose writes are written down.
+
+    It is told that the kernel syncs nothing by itself (io_setup): a sync that a thread asks for can be seen.
+    """
+    seen = ["-e", f"trace={CALLS},io_setup", "-e", "inject=io_setup:error=ENOSYS"]
+    return ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-ttt", "-xx", "-s", "4000000", *seen, "-o", str(trace)]
 
 
 class Call(NamedTuple):
