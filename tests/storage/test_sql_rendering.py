@@ -8,7 +8,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, select
 
-from app.storage import acks, evidence, listing_rows, log, mirrors, registry, statements, subjects, tokens, valve, withheld, witnesses
+from app.storage import (
+    acks,
+    evidence,
+    filed,
+    listing_rows,
+    log,
+    mirrors,
+    registry,
+    statements,
+    subjects,
+    tokens,
+    valve,
+    withheld,
+    witnesses,
+)
 from app.storage.database import Database
 from app.storage.sql import POSTGRESQL, SQLITE, Query, one_of
 from app.storage.tables import item, metadata
@@ -70,8 +84,11 @@ async def test_a_list_may_be_long_and_hold_any_text(database: Database) -> None:
         (statements._INBOUND, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (listing_rows.ANNOTATIONS, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (subjects._LIVE, "sqlite_autoindex_item_1"),
-        (subjects._LIVE_IDS, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
-        (subjects._LIVE_LINKS, "SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (origin=?)"),
+        (filed._LIVE_OF_ONE, "SEARCH item USING INDEX ix_item_subject (subject=?)"),
+        (filed._LIVE_OF_ONE, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
+        (filed._LINKS_OF_ONE, "ix_link_from_id"),
+        (filed._KIN, "SEARCH kin USING PRIMARY KEY (key=?)"),
+        (filed._TEXTS, "sqlite_autoindex_item_1 (origin=? AND idx>? AND idx<?)"),
         (subjects._OF_SUBJECT, "SEARCH dormant USING PRIMARY KEY (origin=? AND idx=?)"),
         (subjects._OF_SUBJECT, "SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (origin=?)"),
         (statements._AT, "sqlite_autoindex_statement_1 (origin=? AND idx=?)"),
