@@ -309,8 +309,9 @@ def _settle(sid: str, outcome: Submitted | CordonError, sent: Sent) -> str:
 
 def report_sent(console: Console, sent: Sent, out: Path, *, key_hint: str) -> int:
     """Tell what happened and what to do next; the exit code."""
+    total = len(sent.accepted) + len(sent.known) + len(sent.held) + len(sent.refused)
     console.say(
-        f"{sent.items} items in {len(sent.accepted) + len(sent.known) + len(sent.held) + len(sent.refused)} statements: "
+        f"{counted(sent.items, 'item')} in {counted(total, 'statement')}: "
         f"{len(sent.accepted)} accepted, {len(sent.known)} known already, {len(sent.held)} held, {len(sent.refused)} refused."
     )
     if sent.accepted or sent.known:
@@ -324,6 +325,11 @@ def report_sent(console: Console, sent: Sent, out: Path, *, key_hint: str) -> in
     if not sent.refused:
         return 0
     return 3 if all(isinstance(error, (Unavailable, Quota)) for _, error in sent.refused) else 1
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `3 items`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def check_key(key: SigningKey, member: str) -> None:
