@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ BRAKE = "frozen"  # the value that `cordon freeze` sets
 BRAKE_S = 1.0
 FOLLOW_S = 0.05
 WATCH_S = 0.05
+VIEW_REST, LONGEST_REST_S = 4.0, 15.0
+"""While a list grows by the thousand, as it does when a log is taken in, a head a second would cost more than all the rest."""
 REHASH_PAGE = 4_096
 REHASH_EVERY_S = 24 * 3_600.0
 HELD_FOR_MS = 14 * 86_400_000
@@ -112,7 +115,7 @@ class Node:
         else:
             await self.gate.start()
         await self._obey_brake()
-        self._every(PAUSE_S, self.views.tick, at_once=True)
+        self._every(PAUSE_S, self.views.tick, at_once=True, rest=VIEW_REST)
         self._every(BRAKE_S, self._obey_brake)
         self._every(BRAKE_S, self.own_documents.look)
         self._every(BRAKE_S, self.keeper.tick, at_once=True)
@@ -144,18 +147,21 @@ class Node:
         self.listed.close()
         await self.database.close()
 
-    def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    def _every(self, pause_s: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False, rest: float = 0.0) -> None:
+        """Do it again and again. `rest`: so many times as long as the work took the pause is at least, up to LONGEST_REST_S."""
+
         async def run() -> None:
             if not at_once:
                 await asyncio.sleep(pause_s)
             while True:
+                began = time.monotonic()
                 try:
                     await work()
                 except CordonError as error:
                     log.warning("%s: %s", work.__name__, error.detail)
                 except Exception:
                     log.exception("a loop stumbled and goes on")
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(max(pause_s, min(rest * (time.monotonic() - began), LONGEST_REST_S)))
 
         self.loops.append(asyncio.create_task(run()))
 
