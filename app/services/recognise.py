@@ -49,7 +49,7 @@ class Recognition:
             return remembered
         key = read_api_key(key_text)
         clients = self._database.quick.clients
-        expected = await clients.secret_of(key.id if key else "-") or _NOBODY
+        expected = await clients.secret_of(key.id if key else "-", _NOBODY)
         given = key.secret_sha256 if key else _NOBODY[:31] + b"\x01"
         same = hmac.compare_digest(expected, given)
         client = await clients.get(key.id) if same and key else None

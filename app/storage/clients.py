@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from app.storage.session import Session
 from app.storage.sql import Query, Row, upsertion
@@ -14,8 +14,9 @@ from app.storage.tables import client
 
 _C = client.c
 _PUT = upsertion(client)
-# One row whether there is a key of this id or not, so that both cost the same.
-_SECRET = Query(select(select(_C.secret_sha256).where(_C.id == bindparam("id")).scalar_subquery()))
+# One row and one digest, whether there is a key of this id or not; and a range, which SQLite reads in the index that has the secrets: going on to the table takes a microsecond more.
+_AT = (_C.id >= bindparam("id"), _C.id <= bindparam("id"))
+_SECRET = Query(select(func.coalesce(select(_C.secret_sha256).where(*_AT).scalar_subquery(), bindparam("nobody"))))
 _GET = Query(select(client).where(_C.id == bindparam("id")))
 _ALL = select(client).order_by(_C.created_ms, _C.id)
 _LISTS = {False: Query(_ALL), True: Query(_ALL.where(_C.member == bindparam("member")))}
@@ -70,10 +71,10 @@ class ClientShelf:
         )
         await self._session.run_many(_PUT, [row])
 
-    async def secret_of(self, client_id: str) -> bytes | None:
-        """The digest of a key's secret alone: an id that is there takes as long as one that is not (trust-and-ops S-02)."""
-        ((secret,),) = await self._session.rows(_SECRET, id=client_id)
-        found: bytes | None = secret
+    async def secret_of(self, client_id: str, nobody: bytes) -> bytes:
+        """The digest of a key's secret alone, else `nobody`: an id that is there takes as long as one that is not (trust-and-ops S-02)."""
+        ((secret,),) = await self._session.rows(_SECRET, id=client_id, nobody=nobody)
+        found: bytes = secret
         return found
 
     async def get(self, client_id: str) -> Client | None:

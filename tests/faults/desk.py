@@ -222,7 +222,14 @@ class Desk:
 
     def hear(self) -> None:
         """Wait until everything has arrived that is due; what was listed may end from now on."""
-        self.cluster.until(lambda: {told_by(event) for _, event in self.receiver.got} >= set(self.due), SETTLED_S, "all is told")
+
+        def untold() -> set[Told]:
+            return set(self.due) - {told_by(event) for _, event in self.receiver.got}
+
+        try:
+            self.cluster.until(lambda: not untold(), SETTLED_S, "all is told")
+        except AssertionError as error:
+            raise AssertionError(f"not told: {untold()}") from error
         self.standing |= self.fresh
         self.fresh.clear()
 

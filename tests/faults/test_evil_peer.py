@@ -344,7 +344,7 @@ async def test_a_peer_whose_clock_is_a_year_ahead(scene: Scene) -> None:
     assert sid_in(waits) not in str(fed), "who reads on from the newest statement misses nothing for a clock of others"
     clock.advance(s=365 * DAY_S - 30)
     await scene.look()
-    assert scene.issuers(50) == ["ev.bka"]
+    assert await scene.issuers(50) == ["ev.bka"]
     (listing,) = await scene.node.index.find(wallet_id(50))
     assert listing.expires_at <= clock() // 1000 + 730 * DAY_S
 
@@ -358,10 +358,10 @@ async def test_who_floods_from_the_future_meets_the_valve_all_the_same(scene: Sc
     signer = evil.town.signer("ev.bka#1")
     evil.log(*(signer.listing(wallet(60 + number)) for number in range(5)))
     assert await scene.look() == []
-    assert [scene.issuers(60 + number) for number in range(5)] == [[]] * 5
+    assert [await scene.issuers(60 + number) for number in range(5)] == [[]] * 5
     scene.clock.advance(s=600)
     await scene.look()
-    assert [number for number in range(5) if scene.issuers(60 + number)] == [0, 1]
+    assert [number for number in range(5) if await scene.issuers(60 + number)] == [0, 1]
 
 
 async def test_a_peer_that_always_has_news_is_not_asked_without_pause(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> None:

@@ -1,7 +1,9 @@
 """H-1 and S-02 by the clock: how long an answer takes does not say what its reader may not know.
 
 Pairs of requests, one of each sort, in an order drawn anew for each pair, so that a busy machine slows both alike. The two samples are
-compared by rank (Mann and Whitney); the law is broken where they part with p < 1e-6, which chance does once in a million runs.
+compared by rank (Mann and Whitney); the law is broken where they part with p < 1e-6, which chance does once in a million runs, and by more
+than a microsecond: below that lie the places of things in caches and hash tables, which thousands of pairs in one process bring to light
+and no caller across a network.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from tests.factories import Town, accept, wallet, wallet_id
 
 PAIRS = 2_000
 WARM = 200
+IDS = 100
 LEAST_P = 1e-6
+LEAST_US = 1.0
 
 
 def rank_p(one: Sequence[float], two: Sequence[float]) -> float:
@@ -66,20 +70,25 @@ async def seconds(front: Front, path: str, key: str) -> float:
     return time.perf_counter() - began
 
 
-async def compare(front: Front, one: tuple[str, str], two: tuple[str, str]) -> tuple[list[float], list[float]]:
-    """Seconds of both sorts of request, (path, key) each."""
-    taken: dict[tuple[str, str], list[float]] = {one: [], two: []}
+async def compare(front: Front, one: Sequence[tuple[str, str]], two: Sequence[tuple[str, str]]) -> tuple[list[float], list[float]]:
+    """Seconds of both sorts of request, (path, key) each; each sort goes round its own.
+
+    Many of each sort: where one id falls in the file of fingerprints, or one key in a table of hashes, costs it some tenth of a
+    microsecond, which says nothing of what is known of it, and which the clock sees well.
+    """
+    taken: tuple[list[float], list[float]] = ([], [])
     dice = random.Random(1)
     gc.disable()
     try:
         for turn in range(WARM + PAIRS):
-            for sort in dice.sample([one, two], 2):
-                spent = await seconds(front, *sort)
+            for sort in dice.sample([0, 1], 2):
+                round_ = (one, two)[sort]
+                spent = await seconds(front, *round_[turn % len(round_)])
                 if turn >= WARM:
                     taken[sort].append(spent)
     finally:
         gc.enable()
-    return taken[one], taken[two]
+    return taken
 
 
 @pytest.mark.slow
@@ -88,9 +97,10 @@ async def test_an_unknown_key_takes_as_long_as_a_wrong_one(town: Town, sqlite_mi
     async with open_front(town, sqlite_migrated_url, **PLENTY) as front:
         known = read_api_key(await front.key())
         assert known is not None
-        wrong, unknown = replace(new_api_key(), id=known.id), new_api_key()
-        taken = await compare(front, ("/v1/members", wrong.text()), ("/v1/members", unknown.text()))
-    assert rank_p(*taken) > LEAST_P, medians(taken)
+        wrong = [("/v1/members", replace(new_api_key(), id=known.id).text()) for _ in range(IDS)]
+        unknown = [("/v1/members", new_api_key().text()) for _ in range(IDS)]
+        taken = await compare(front, wrong, unknown)
+    assert not part(taken), medians(taken)
 
 
 @pytest.mark.slow
@@ -99,20 +109,31 @@ async def test_a_hidden_listing_takes_as_long_as_none(town: Town, sqlite_migrate
     """A lookup of an id that is listed for others only, and of one that is not listed at all."""
     async with open_front(town, sqlite_migrated_url, **PLENTY) as front:
         lka = town.signer("de.lka#1")
-        await accept(front.node, lka.listing(wallet(1), tlp="RED", aud=["de.lka"]))
+        await accept(front.node, lka.listing(*map(wallet, range(1, 1 + IDS)), tlp="RED", aud=["de.lka"]))
         key = "" if reader == "public" else await front.key()
-        taken = await compare(front, *((f"/v1/screen/{wallet_id(n)}", key) for n in (1, 2)))
-    assert rank_p(*taken) > LEAST_P, medians(taken)
+        taken = await compare(front, screened(1, key), screened(1 + IDS, key))
+    assert not part(taken), medians(taken)
 
 
 @pytest.mark.slow
 async def test_the_comparison_notices_a_listing_that_is_shown(town: Town, sqlite_migrated_url: str) -> None:
     """The same clock and the same ranks tell a hit from a miss, which everybody may know."""
     async with open_front(town, sqlite_migrated_url, **PLENTY) as front:
-        await accept(front.node, town.signer("de.bka#1").listing(wallet(1)))
+        await accept(front.node, town.signer("de.bka#1").listing(*map(wallet, range(1, 1 + IDS))))
         key = await front.key()
-        taken = await compare(front, *((f"/v1/screen/{wallet_id(n)}", key) for n in (1, 2)))
-    assert rank_p(*taken) < LEAST_P
+        taken = await compare(front, screened(1, key), screened(1 + IDS, key))
+    assert part(taken), medians(taken)
+
+
+def screened(first: int, key: str) -> list[tuple[str, str]]:
+    """Lookups of so many ids."""
+    return [(f"/v1/screen/{wallet_id(first + n)}", key) for n in range(IDS)]
+
+
+def part(taken: tuple[list[float], list[float]]) -> bool:
+    """Whether the clock tells the two sorts apart."""
+    one, two = medians(taken)
+    return rank_p(*taken) < LEAST_P and abs(one - two) > LEAST_US
 
 
 def medians(taken: tuple[list[float], list[float]]) -> list[float]:

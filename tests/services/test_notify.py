@@ -213,9 +213,9 @@ async def test_events_are_queued_for_the_addresses_that_chose_them(desk: Desk, t
     await desk.told()
     told = await desk.told()
     async with desk.node.database.reading() as tx:
-        now = desk.node.clock()
-        assert len(await tx.webhooks.due("all", now, limit=9)) == len(told)
-        assert [len(await tx.webhooks.due(name, now, limit=9)) for name in ("other", "off")] == [0, 0]
+        # Counted whatever became of them: the node may have tried to send them by now.
+        queued = [sum((await tx.webhooks.counts(name)).values()) for name in ("all", "other", "off")]
+        assert queued == [len(told), 0, 0]
 
 
 async def test_the_ends_of_what_was_listed_before_the_first_watcher_are_known(desk: Desk, town: Town, clock: Clock) -> None:
