@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -47,6 +48,7 @@ def run_node(
     announce: Callable[[str], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. `announce` is told the node's address once it answers."""
+    gc.disable()  # what is imported stays: walking it again and again would be a seventh of the start
     from app.services.enroll import read_node_file
     from app.settings import load
     from app.storage.keyfiles import DataDirLock
@@ -99,6 +101,7 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
         # The workers build the application themselves, from the environment.
         os.environ.update({"CORDON_DATA_DIR": str(settings.data_dir), "CORDON_WORKERS": str(settings.workers)})
         config = _config("app.main:create_app", settings)
+        gc.enable()
         Multiprocess(config, sockets=[config.bind_socket()]).run()
         return DONE
     from app.api import configure_logs
@@ -114,6 +117,7 @@ def _run(settings: Settings, announce: Callable[[], None]) -> int:
     # uvicorn raises the signal again once it has drained: with these handlers that is no death by signal, but exit 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    gc.enable()
     server.run()
     return DONE if server.started else UNAVAILABLE
 
