@@ -172,7 +172,8 @@ class ListedIds:
     async def build(self, pages: AsyncIterable[Filing]) -> Built | None:
         """A file of all that the pages name, beside the one in use; `adopt` it. None if another process is building one.
 
-        What `add` is told from now on goes into both. Unavailable if the disk has no room.
+        What `add` is told from now on goes into both. Unavailable if the disk has no room, Full if more came meanwhile than was made
+        room for.
         """
         handle = self._may_build()
         if self._folder is not None and handle is None:

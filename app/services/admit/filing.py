@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from app.domain.reach import CLEAR
+from app.index.buckets import Full
 from app.index.listed import FULL_SOON, Built, Filing, ListedIds
 from app.index.listings import EPOCH, ListingIndex
 from app.services.admit.moving import merged, moved_between
@@ -113,7 +114,12 @@ class FileKeeper:
         async with self._database.reading() as tx:
             heads = {head.origin: head.size for head in await tx.log.heads()}
             epoch = await read_epoch(tx)
-        built = await self._listed.build(self._pages(heads))
+        try:
+            built = await self._listed.build(self._pages(heads))
+        except Full:
+            self._is_spoilt = True  # the next one is measured for what came
+            log.info("the index was outgrown while it was built: it is built again")
+            return
         if built is not None:
             await self._adopt(built, heads, epoch)
 
