@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,10 +20,16 @@ from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
 from tests.storage.rows import ORIGIN, WALLET, event, part, put, row, wallet
 
-# A connection whose opening was cancelled ends in its own thread, on a busy machine after the loop of its test.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
 SECRET = "the-forty-characters-that-must-be-forgotten"
+
+
+@pytest.fixture(autouse=True)
+async def _workers_end() -> AsyncIterator[None]:
+    """The thread of a connection that could not be opened tells the loop that it ends: there must be one to tell."""
+    yield
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 5)
 
 
 @pytest.fixture
@@ -166,7 +173,7 @@ async def test_a_helper_beside_the_node_waits_for_its_lock_and_never_checkpoints
         await asyncio.sleep(0.1)
         assert not waiting.done()
         await tx.meta.set("a", b"2")
-    await asyncio.wait_for(waiting, 60)  # SQLite asks again, and does not queue
+    await asyncio.wait_for(waiting, 5)
     async with helper.transaction() as tx:
         session = tx.meta._session
         assert isinstance(session, SqliteSession)
