@@ -39,6 +39,8 @@ from tests.factories import Clock, Town, accept
 if TYPE_CHECKING:
     from app.services.node import Node
 
+PATIENCE_S = "60"
+"""How long a connection may take here: disks and cores of a machine that only tests are known to stand still for many seconds."""
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
@@ -207,7 +209,7 @@ def new_postgres_database(server: URL) -> Iterator[str]:
     name = f"cordon_test_{secrets.token_hex(6)}"
     with psycopg.connect(libpq(server), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield server.set(database=name).render_as_string(hide_password=False)
+    yield server.set(database=name).update_query_dict({"connect_timeout": PATIENCE_S}).render_as_string(hide_password=False)
     with psycopg.connect(libpq(server), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

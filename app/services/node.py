@@ -103,7 +103,7 @@ class Node:
 
     async def start(self) -> None:
         """Check the schema, load guards, open the index file, open the gate, start the loops."""
-        await self.database.check_schema()
+        await self.database.arrive()
         await self.access_log.start()
         await self.guards.load()
         await self.keeper.start()

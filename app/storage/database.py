@@ -25,11 +25,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.errors import CordonError, Unavailable
 from app.storage.acks import AckShelf
+from app.storage.arrival import Arrival
 from app.storage.audit import AuditShelf
 from app.storage.clients import ClientShelf
 from app.storage.entities import EntityShelf
 from app.storage.evidence import EvidenceShelf
-from app.storage.faults import SchemaMismatch, is_worth_a_retry, translated
+from app.storage.faults import SchemaMismatch, Unreachable, is_worth_a_retry, translated
 from app.storage.filed import FiledShelf
 from app.storage.held import HeldShelf
 from app.storage.idempotency import IdempotencyShelf
@@ -249,6 +250,15 @@ class Database:
         """The revision that the database says it has; None for an empty one."""
         async with self.reading() as tx:
             return await tx.meta.revision()
+
+    async def arrive(self) -> None:
+        """At a start: `check_schema`, waiting a while for a server that cannot be reached yet. Raises SchemaMismatch, Unreachable."""
+        arrival = Arrival()
+        while True:
+            try:
+                return await self.check_schema()
+            except Unreachable as failure:
+                await asyncio.sleep(arrival.pause_s(failure))
 
     async def check_schema(self) -> None:
         """Refuse to run on another schema than ours, in particular on one that a newer release has written."""

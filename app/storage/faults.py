@@ -27,12 +27,17 @@ class Exhausted(Busy):
     """Every connection was in use for as long as one waits. Whoever gets this has waited: to wait again would pile up (F-25)."""
 
 
+class Unreachable(Busy):
+    """No connection to the database came about: it starts, fails over, or is somewhere else."""
+
+
 class SchemaMismatch(Unavailable):
     """The database has another schema than this code; the detail says which way to go."""
 
 
-# serialisation failure, deadlock, lock not available, statement timeout, administrator shutdown, crash shutdown, cannot connect now
-_AGAIN = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03"})
+# serialisation failure, deadlock, lock not available, statement timeout, administrator shutdown, crash shutdown
+_AGAIN = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02"})
+_CANNOT_CONNECT_NOW = "57P03"
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")
 
 
@@ -71,8 +76,11 @@ def _from_postgresql(error: psycopg.Error) -> CordonError | psycopg.Error:
     state = error.sqlstate or ""
     if state == "23505":
         return LostRace("the same key was written by somebody else: read again and decide again")
-    if state in _AGAIN or state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError)):
-        return Busy(f"the database gave up for now ({state or type(error).__name__}): try again")
+    if state in _AGAIN:
+        return Busy(f"the database gave up for now ({state}): try again")
+    if state == _CANNOT_CONNECT_NOW or state.startswith("08") or (not state and isinstance(error, psycopg.OperationalError)):
+        said = str(error).partition("\n")[0].strip() or type(error).__name__
+        return Unreachable(f"the database cannot be reached ({said}): try again; if this persists look at it and at CORDON_DATABASE_URL")
     if state.startswith(("53", "25006", "58")):
         return Unavailable(f"the database cannot be written ({state}): check its disk, memory and role")
     if state.startswith("XX"):

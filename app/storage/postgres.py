@@ -17,12 +17,19 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.domain.errors import Unavailable
+from app.storage.arrival import CONNECT_S
 from app.storage.session import PostgresSession, Session, read_only
 from app.storage.sql import POSTGRESQL, Query, Row
 
 _STATEMENT_TIMEOUT_MS = 30_000
 _LOCK_TIMEOUT_MS = 5_000
 _LIMITS = f"SELECT set_config('lock_timeout', '{_LOCK_TIMEOUT_MS}', true), set_config('statement_timeout', '{_STATEMENT_TIMEOUT_MS}', true)"
+
+
+def connect_args(url: URL, name: str) -> dict[str, Any]:
+    """What every connection of ours is opened with, under `name`; how long that may take is the URL's to say, if it does."""
+    given: dict[str, Any] = {"prepare_threshold": None, "application_name": name}
+    return given if "connect_timeout" in url.query else {**given, "connect_timeout": CONNECT_S}
 
 
 class PostgresStore:
@@ -37,7 +44,7 @@ class PostgresStore:
             pool_pre_ping=True,
             pool_recycle=1800,
             pool_reset_on_return=None,
-            connect_args={"prepare_threshold": None, "connect_timeout": 5, "application_name": "cordon"},
+            connect_args=connect_args(url, "cordon"),
         )
 
     @asynccontextmanager

@@ -23,7 +23,9 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.errors import BadRequest
-from app.storage.faults import SchemaMismatch, translated
+from app.storage.arrival import Arrival
+from app.storage.faults import SchemaMismatch, Unreachable, translated
+from app.storage.postgres import connect_args
 from app.storage.urls import is_sqlite, read_url, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -36,15 +38,25 @@ _PAUSE_S = 0.02
 def upgrade(url: str) -> str:
     """Bring the database at `url` to the newest schema, creating a SQLite file that is not there; the revision reached.
 
-    Blocking; nothing happens where all is done already. Raises SchemaMismatch for a database of a newer release.
+    Blocking; nothing happens where all is done already; waits a while for a server that cannot be reached. Raises SchemaMismatch for a
+    database of a newer release, Unreachable.
     """
     read = read_url(url)
+    arrival = Arrival()
+    while True:
+        try:
+            return _upgraded(read)
+        except Unreachable as failure:
+            time.sleep(arrival.pause_s(failure))
+
+
+def _upgraded(url: URL) -> str:
     config = make_config()
     scripts = ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
     assert head is not None
     try:
-        with locked(read) as connection:
+        with locked(url) as connection:
             at = MigrationContext.configure(connection).get_current_revision()
             if at is not None and at not in {script.revision for script in scripts.walk_revisions()}:
                 raise SchemaMismatch(
@@ -118,7 +130,7 @@ def _switch_to_wal(connection: Any) -> None:
 
 @contextmanager
 def _postgresql(url: URL) -> Iterator[Connection]:
-    engine = create_engine(url, connect_args={"prepare_threshold": None, "connect_timeout": 5, "application_name": "cordon upgrade"})
+    engine = create_engine(url, connect_args=connect_args(url, "cordon upgrade"))
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_WAIT_MS}")

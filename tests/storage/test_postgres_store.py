@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from app.domain.errors import Unavailable
+from app.storage.arrival import Arrival
 from app.storage.database import Database, Transaction
-from app.storage.faults import Busy
+from app.storage.faults import Busy, Unreachable
 from app.storage.session import PostgresSession
+from app.storage.tables import REVISIONS
+from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
 from tests.storage.rows import NOW_MS, ORIGIN, event, put, row, wallet
 
@@ -76,6 +80,50 @@ async def test_a_killed_connection_is_replaced(opened: Database, postgresql_migr
             await tx.meta.set("a", b"3")
     async with opened.reading() as tx:
         assert await tx.meta.get("a") == b"2"
+
+
+async def test_a_start_waits_for_a_server_that_is_not_there_yet(postgres_url: str, tmp_path: Path) -> None:
+    """The folder of its socket appears while `upgrade`, and then a node, are trying; neither wants to be started again."""
+    url = read_url(postgres_url)
+    host = url.query.get("host")
+    if not isinstance(host, str) or not host.startswith("/"):
+        pytest.skip("the server of TEST_POSTGRES_URL listens in no folder: `?host=/its/folder` does it")
+    late = tmp_path / "late"
+    later = url.update_query_dict({"host": str(late)}).render_as_string(hide_password=False)
+    upgrading = asyncio.create_task(asyncio.to_thread(upgrade, later))
+    await asyncio.sleep(0.1)
+    assert not upgrading.done()
+    late.symlink_to(host)
+    assert await upgrading == REVISIONS[-1]
+    late.unlink()
+    database = Database(later)
+    arriving = asyncio.create_task(database.arrive())
+    await asyncio.sleep(0.1)
+    assert not arriving.done()
+    late.symlink_to(host)
+    await arriving
+    await database.close()
+
+
+def test_a_start_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """What it waits for stands in the log; in the end the failure is the caller's."""
+    failure, clock = Unreachable("nobody there"), iter([0.0, 29.0, 30.0])
+    arrival = Arrival(clock_s=lambda: next(clock))
+    assert 0 < arrival.pause_s(failure) < arrival.pause_s(failure)
+    with pytest.raises(Unreachable):
+        arrival.pause_s(failure)
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for the database for another 30 s: nobody there",
+        "waiting for the database for another 1 s: nobody there",
+    ]
+
+
+async def test_who_cannot_connect_is_told_why(postgres_url: str) -> None:
+    """A typing error in the URL is to be found in the message."""
+    database = Database(read_url(postgres_url).set(username="nobody_here").render_as_string(hide_password=False))
+    with pytest.raises(Unreachable, match="nobody_here"):
+        await database.check_schema()
+    await database.close()
 
 
 def _kill_others(url: str) -> None:
