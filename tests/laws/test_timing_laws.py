@@ -1,9 +1,7 @@
 """H-1 and S-02 by the clock: how long an answer takes does not say what its reader may not know.
 
 Pairs of requests, one of each sort, in an order drawn anew for each pair, so that a busy machine slows both alike. The two samples are
-compared by rank (Mann and Whitney); the law is broken where they part with p < 1e-6, which chance does once in a million runs, and by more
-than a microsecond: below that lie the places of things in caches and hash tables, which thousands of pairs in one process bring to light
-and no caller across a network.
+compared by rank (Mann and Whitney); the law is broken where they part with p < 1e-6, which chance does once in a million runs.
 """
 
 from __future__ import annotations
@@ -27,7 +25,6 @@ PAIRS = 2_000
 WARM = 200
 IDS = 100
 LEAST_P = 1e-6
-LEAST_US = 1.0
 
 
 def rank_p(one: Sequence[float], two: Sequence[float]) -> float:
@@ -132,8 +129,7 @@ def screened(first: int, key: str) -> list[tuple[str, str]]:
 
 def part(taken: tuple[list[float], list[float]]) -> bool:
     """Whether the clock tells the two sorts apart."""
-    one, two = medians(taken)
-    return rank_p(*taken) < LEAST_P and abs(one - two) > LEAST_US
+    return rank_p(*taken) < LEAST_P
 
 
 def medians(taken: tuple[list[float], list[float]]) -> list[float]:

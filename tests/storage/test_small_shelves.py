@@ -54,6 +54,9 @@ async def test_api_keys_are_kept_listed_and_ended_once(database: Database) -> No
         await tx.clients.put(replace(KEY, id="k0", member="kr.exchange", expires_ms=None))
         assert await tx.clients.get("k1") == KEY
         assert await tx.clients.get("k9") is None
+        assert await tx.clients.nearest("k1") == ("k1", KEY.secret_sha256)
+        assert await tx.clients.nearest("k00") == ("k1", KEY.secret_sha256), "no such id: the next one"
+        assert await tx.clients.nearest("zz") == ("~", bytes(32)), "none after it: the row that belongs to nobody"
         assert [c.id for c in await tx.clients.list()] == ["k0", "k1"]
         assert await tx.clients.list("de.exchange") == [KEY]
         await tx.clients.put(replace(KEY, name="renamed"))

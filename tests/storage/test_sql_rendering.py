@@ -65,7 +65,7 @@ async def test_a_list_may_be_long_and_hold_any_text(database: Database) -> None:
         (statements._EVENTS, "ix_statement_sid"),
         (statements._BRIEFS, "ix_statement_sid"),
         (statements._OF_KINDS, "sqlite_autoindex_control_1"),
-        (clients._SECRET, "COVERING INDEX ix_client_secret (id>? AND id<?)"),
+        (clients._NEAREST, "COVERING INDEX ix_client_secret (id>?)"),
         (registry._CONTROL, "sqlite_autoindex_control_1"),
         (registry._NAMING, "SEARCH edge USING PRIMARY KEY (target=?)"),
         (subjects._OF_SIDS, "sqlite_autoindex_item_1 (origin=? AND idx=?)"),
