@@ -28,10 +28,11 @@ _IS_LIVE = _IS_ACTIVE & ~HELD
 _IN_ORDER = (_S.accepted_ms, _I.origin, _I.idx, _I.number)
 _LIVE = Query(LISTINGS.where(one_of(_I.subject, "ids"), _IS_LIVE).order_by(*_IN_ORDER))
 _LIVE_OF_ONE = Query(LISTINGS.where(_I.subject == bindparam("id"), _IS_LIVE).order_by(*_IN_ORDER))
+# Here and for the ids of statements the log is not asked for: given one, SQLite would walk all of its items.
 _GUARDED = Query(
-    select(_I.subject)
+    select(_I.origin, _I.subject)
     .select_from(item.join(statement, _OF_ITEM))
-    .where(one_of(_I.subject, "ids"), _I.origin == bindparam("origin"), _I.flags.bitwise_and(literal(GUARD)) != 0, _IS_LIVE)
+    .where(one_of(_I.subject, "ids"), _I.flags.bitwise_and(literal(GUARD)) != 0, _IS_LIVE)
 )
 _LINKS_ORDER = (_S.accepted_ms, _L.origin, _L.idx, _L.number)
 _LINKS = Query(LINKS.where(or_(one_of(_L.from_id, "ids"), one_of(_L.to_id, "ids")), _IS_LIVE).order_by(*_LINKS_ORDER))
@@ -63,12 +64,13 @@ _TEXTS = Query(
 _ENDS = Query(select(_S.reach, _L.from_id, _L.to_id).select_from(statement.join(link, _OF_LINK)).where(*_STRETCH))
 _PLACES = Query(select(_I.idx, _I.number, _I.subject).where(*_IN_ITEMS))
 _AT = Query(select(_I.subject).where(_I.origin == bindparam("origin"), _I.idx == bindparam("index"), _I.number == bindparam("number")))
-_BY_SID = (_S.origin == bindparam("origin"), one_of(_S.sid, "sids"))
+_BY_SID = one_of(_S.sid, "sids")
+_NAMED = (_S.origin, _S.reach, _S.state)
 _OF_SIDS = Query(
     union_all(
-        select(_S.reach, _S.state, _I.subject).select_from(statement.join(item, _OF_ITEM)).where(*_BY_SID),
-        select(_S.reach, _S.state, _L.from_id).select_from(statement.join(link, _OF_LINK)).where(*_BY_SID),
-        select(_S.reach, _S.state, _L.to_id).select_from(statement.join(link, _OF_LINK)).where(*_BY_SID),
+        select(*_NAMED, _I.subject).select_from(statement.join(item, _OF_ITEM)).where(_BY_SID),
+        select(*_NAMED, _L.from_id).select_from(statement.join(link, _OF_LINK)).where(_BY_SID),
+        select(*_NAMED, _L.to_id).select_from(statement.join(link, _OF_LINK)).where(_BY_SID),
     )
 )
 
@@ -109,8 +111,8 @@ class FiledShelf:
         """Every id that statements of a log name: as an item, or as the end of a link."""
         if not sids:
             return []
-        rows = await self._session.rows(_OF_SIDS, origin=origin, sids=sids)
-        return [Filed(reach, state == State.ACTIVE, subject) for reach, state, subject in rows if reach is not None]
+        rows = await self._session.rows(_OF_SIDS, sids=sids)
+        return [Filed(reach, state == State.ACTIVE, id_) for where, reach, state, id_ in rows if where == origin and reach is not None]
 
     async def listings(self, ids: Collection[str]) -> list[Listing]:
         """The live listings of ids, oldest first."""
@@ -121,7 +123,8 @@ class FiledShelf:
 
     async def guarded(self, origin: str, ids: Collection[str]) -> frozenset[str]:
         """Those ids of which a live listing in the log `origin` says that they must not be blocked."""
-        return frozenset(id_ for (id_,) in await self._session.rows(_GUARDED, ids=ids, origin=origin)) if ids else frozenset()
+        rows = await self._session.rows(_GUARDED, ids=ids) if ids else ()
+        return frozenset(id_ for where, id_ in rows if where == origin)
 
     async def links(self, ids: Collection[str]) -> list[Link]:
         """The live links from or to any of the ids, oldest first."""

@@ -22,15 +22,17 @@ from app.storage.tables import control, edge, log_entry, registered, root_docume
 
 _S, _L, _E, _C, _R, _D = statement.c, log_entry.c, edge.c, control.c, registered.c, root_document.c
 _OF_ENTRY = (_L.origin == _S.origin) & (_L.idx == _S.idx)
-_IN_PLACE = (_C.origin == _S.origin) & (_C.idx == _S.idx)
+_HERE = _S.origin == bindparam("origin")
+# Not joined: SQLite would walk all statements of the log and look for each among these few.
+_PLACES = select(_C.idx).where(_C.origin == bindparam("origin"))
 _EVENT = (_S.idx, _S.sid, _S.kid, _S.kind, _S.state, _L.entry)
 _CONTROL = Query(
     select(*_EVENT)
-    .select_from(control.join(statement, _IN_PLACE).join(log_entry, _OF_ENTRY))
-    .where(_C.origin == bindparam("origin"), _C.idx >= bindparam("first"))
+    .select_from(statement.join(log_entry, _OF_ENTRY))
+    .where(_HERE, _S.idx.in_(_PLACES.where(_C.idx >= bindparam("first"))))
     .order_by(_S.idx)
 )
-_CONTROL_SIDS = Query(select(_S.sid).select_from(control.join(statement, _IN_PLACE)).where(_C.origin == bindparam("origin")))
+_CONTROL_SIDS = Query(select(_S.sid).where(_HERE, _S.idx.in_(_PLACES)))
 # Selected by target alone: given the log's origin too, SQLite would walk the log instead.
 _NAMING = Query(
     select(_S.origin, *_EVENT)

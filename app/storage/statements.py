@@ -36,8 +36,11 @@ _ALL_EVENTS = Query(
 )
 _OF_KINDS = Query(
     select(*PLACE, _S.event)
-    .select_from(control.join(statement, (control.c.origin == _S.origin) & (control.c.idx == _S.idx)))
-    .where(control.c.origin == bindparam("origin"), one_of(_S.kind, "kinds"))
+    .where(
+        _S.origin == bindparam("origin"),
+        _S.idx.in_(select(control.c.idx).where(control.c.origin == bindparam("origin"))),
+        one_of(_S.kind, "kinds"),
+    )
     .order_by(_S.idx)
 )
 _INBOUND = Query(

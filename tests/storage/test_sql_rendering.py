@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, select
 
+from app import storage
 from app.storage import (
     acks,
     clients,
@@ -118,6 +123,35 @@ def test_no_query_of_the_hot_path_reads_a_whole_table(sqlite_template: Path, que
     assert any(index in step for step in plan), plan
     scans = [step for step in plan if step.startswith("SCAN") and step.split()[1] in metadata.tables]
     assert all("USING" in step for step in scans), plan
+
+
+LONG = ("item", "link", "part", "statement", "log_entry", "edge", "kin", "frozen", "entity_word", "log_tile")
+"""Tables that grow with what is listed."""
+
+
+def queries() -> Iterator[tuple[str, Query]]:
+    """Every query that stands in a module of the storage floor, by its name there."""
+    for module in pkgutil.walk_packages(storage.__path__, "app.storage."):
+        for name, found in vars(importlib.import_module(module.name)).items():
+            for one in found.values() if isinstance(found, dict) else (found,):
+                if isinstance(one, Query):
+                    yield f"{module.name}.{name}", one
+
+
+def test_no_query_walks_a_whole_log(sqlite_template: Path) -> None:
+    """What a log is asked costs what is asked for, however long the log: an origin alone is never the way into a long table.
+
+    SQLite keeps no statistics here, so a condition on the origin beside a list made it walk the log of an agency for each statement.
+    """
+    seen: list[str] = []
+    with closing(sqlite3.connect(sqlite_template)) as connection:
+        for name, query in queries():
+            rendered = query.render(SQLITE)
+            for row in connection.execute("EXPLAIN QUERY PLAN " + rendered.sql, [None] * len(rendered.names)):
+                way, table, *how = row[3].split()
+                if table in LONG and (way == "SCAN" or how[-1] == "(origin=?)"):
+                    seen.append(f"{name}: {row[3]}")
+    assert not seen
 
 
 def test_every_table_is_covered_by_the_reset_of_the_suite(sqlite_template: Path) -> None:
