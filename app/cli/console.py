@@ -129,6 +129,11 @@ def _cell(value: JsonValue) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `3,000 items`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def plain(text: object) -> str:
     """A text of others, fit for a terminal."""
     return _cell(str(text))

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.console import Console, UsageFault, error_record, plain
+from app.cli.console import Console, UsageFault, counted, error_record, plain
 from app.cli.doors import Door
 from app.domain.canonical import JsonValue, write_json
 from app.domain.errors import BadRequest, ClockSkew, CordonError, Quota, Unavailable
@@ -325,11 +325,6 @@ def report_sent(console: Console, sent: Sent, out: Path, *, key_hint: str) -> in
     if not sent.refused:
         return 0
     return 3 if all(isinstance(error, (Unavailable, Quota)) for _, error in sent.refused) else 1
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 item`, `3 items`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def check_key(key: SigningKey, member: str) -> None:

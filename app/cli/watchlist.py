@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from app.cli.addresses import FileFormat, read_addresses
-from app.cli.console import DEFAULT_DATA_DIR, DONE, ApiKey, Console, DataDir, JsonFlag, NodeUrl, UsageFault
+from app.cli.console import DEFAULT_DATA_DIR, DONE, ApiKey, Console, DataDir, JsonFlag, NodeUrl, Tick, UsageFault, counted
 from app.cli.watching import list_id, watching
 from app.domain.errors import Fault, InvalidAddress, Schema
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="Lists of wallets and identifiers that are watched.", no_args_is_help=True)
 
 FAULTS_SHOWN = 20
+
+T = TypeVar("T")
 
 ListName = Annotated[str, typer.Argument(metavar="LIST", help="A watchlist, by its id or its name.")]
 WatchFile = Annotated[
@@ -46,12 +49,12 @@ def create(
 ) -> int:
     """Make a list and put into it what FILE holds. What is listed already is no news to it: screen it first."""
     console = Console(as_json)
-    items, buckets = _read(file, address, bucket, blind)
+    subjects = _read(file, address, bucket, blind)
     with watching(data_dir, node, api_key) as watch:
         made = watch.create_list(name)
-        _put(console, watch, str(made["id"]), items, buckets)
-    console.document({**made, "watched": len(items) + len(buckets)})
-    console.say(f"{made['id']} watches {_counted(items, buckets)}")
+        _put(console, watch, str(made["id"]), subjects)
+    console.document({**made, "watched": len(subjects)})
+    console.say(f"{made['id']} watches {subjects or 'nothing yet'}")
     return DONE
 
 
@@ -87,14 +90,12 @@ def add(
 ) -> int:
     """Put more into a list; what it holds already stays. Broken off, the same command again does the rest."""
     console = Console(as_json)
-    items, buckets = _read(file, address, bucket, blind)
-    if not items and not buckets:
-        raise UsageFault("give a FILE, --address TEXT or --bucket HHHH")
+    subjects = _read(file, address, bucket, blind, least=1)
     with watching(data_dir, node, api_key) as watch:
         which = list_id(watch, name)
-        _put(console, watch, which, items, buckets)
-    console.document({"id": which, "watched": len(items) + len(buckets)})
-    console.say(f"{which} watches {_counted(items, buckets)} more, or did before")
+        _put(console, watch, which, subjects)
+    console.document({"id": which, "watched": len(subjects)})
+    console.say(f"{which} watches {subjects} more, or did before")
     return DONE
 
 
@@ -111,20 +112,14 @@ def remove(
     as_json: JsonFlag = False,
 ) -> int:
     """Take something out of a list."""
-    from app.sdk.watching import ITEMS_MAX
-
     console = Console(as_json)
-    items, buckets = _read(file, address, bucket, blind)
-    gone = [*(one for one, _ in items), *buckets]
-    if not gone:
-        raise UsageFault("give a FILE, --address TEXT or --bucket HHHH")
-    with watching(data_dir, node, api_key) as watch, console.progress("taking out", len(gone)) as bar:
+    subjects = _read(file, address, bucket, blind, least=1)
+    with watching(data_dir, node, api_key) as watch, console.progress("taking out", len(subjects)) as bar:
         which = list_id(watch, name)
-        for start in range(0, len(gone), ITEMS_MAX):
-            watch.remove(which, gone[start : start + ITEMS_MAX])
-            bar.advance(len(gone[start : start + ITEMS_MAX]))
-    console.document({"id": which, "removed": len(gone)})
-    console.say(f"{which} watches {_counted(items, buckets)} no more")
+        for some in _pages([*(one for one, _ in subjects.items), *subjects.buckets], bar):
+            watch.remove(which, some)
+    console.document({"id": which, "removed": len(subjects)})
+    console.say(f"{which} watches {subjects} no more")
     return DONE
 
 
@@ -145,8 +140,22 @@ def end(
 # --- what to watch -----------------------------------------------------------------------------------------------------
 
 
-def _read(file: Path | None, address: Sequence[str] | None, bucket: Sequence[str] | None, blind: bool) -> tuple[list[Item], list[str]]:
-    """Ids in their one spelling, and buckets; with `blind` buckets alone. Every row that cannot be read is named, and then nothing is sent."""
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What a command is about: ids in their one spelling, each with what the caller calls it, and buckets."""
+
+    items: Sequence[Item]
+    buckets: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.buckets)
+
+    def __str__(self) -> str:
+        return " and ".join(counted(len(found), noun) for found, noun in ((self.items, "id"), (self.buckets, "bucket")) if found)
+
+
+def _read(file: Path | None, address: Sequence[str] | None, bucket: Sequence[str] | None, blind: bool, *, least: int = 0) -> Subjects:
+    """What the options name; with `blind` buckets alone. Every row that cannot be read is named, and then nothing is sent."""
     from app.domain.identifiers import id_key, read_subject
     from app.domain.view import bucket_number, bucket_text
 
@@ -162,24 +171,27 @@ def _read(file: Path | None, address: Sequence[str] | None, bucket: Sequence[str
     if faults:
         more = f"; the first {FAULTS_SHOWN}:" if len(faults) > FAULTS_SHOWN else ""
         raise Schema(f"{len(faults)} of {len(rows)} rows cannot be read, nothing was sent{more}", faults=tuple(faults[:FAULTS_SHOWN]))
+    if len(items) + len(bucket or ()) < least:
+        raise UsageFault("give a FILE, --address TEXT or --bucket HHHH")
     buckets = dict.fromkeys(bucket or ())
     if blind:
-        return [], [*(buckets | dict.fromkeys(bucket_text(bucket_number(id_key(one))) for one in items))]
-    return [*items.items()], [*buckets]
+        return Subjects((), [*(buckets | dict.fromkeys(bucket_text(bucket_number(id_key(one))) for one in items))])
+    return Subjects([*items.items()], [*buckets])
 
 
-def _put(console: Console, watch: Watch, which: str, items: Sequence[Item], buckets: Sequence[str]) -> None:
+def _put(console: Console, watch: Watch, which: str, subjects: Subjects) -> None:
+    with console.progress("putting in", len(subjects)) as bar:
+        for items in _pages(subjects.items, bar):
+            watch.add(which, items)
+        for buckets in _pages(subjects.buckets, bar):
+            watch.add(which, prefixes=buckets)
+
+
+def _pages(whole: Sequence[T], bar: Tick) -> Iterator[Sequence[T]]:
+    """As many at a time as one request may carry; the bar moves on when each is done."""
     from app.sdk.watching import ITEMS_MAX
 
-    with console.progress("putting in", len(items) + len(buckets)) as bar:
-        for start in range(0, len(items), ITEMS_MAX):
-            watch.add(which, items[start : start + ITEMS_MAX])
-            bar.advance(len(items[start : start + ITEMS_MAX]))
-        for start in range(0, len(buckets), ITEMS_MAX):
-            watch.add(which, prefixes=buckets[start : start + ITEMS_MAX])
-            bar.advance(len(buckets[start : start + ITEMS_MAX]))
-
-
-def _counted(items: Sequence[Item], buckets: Sequence[str]) -> str:
-    counts = [f"{len(found):,} {word}{'s' if len(found) > 1 else ''}" for found, word in ((items, "id"), (buckets, "bucket")) if found]
-    return " and ".join(counts) or "nothing yet"
+    for start in range(0, len(whole), ITEMS_MAX):
+        page = whole[start : start + ITEMS_MAX]
+        yield page
+        bar.advance(len(page))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.console import DEFAULT_DATA_DIR, DONE, REFUSED, ApiKey, Console, DataDir, JsonFlag, NodeUrl, UsageFault, plain
+from app.cli.console import DEFAULT_DATA_DIR, DONE, REFUSED, ApiKey, Console, DataDir, JsonFlag, NodeUrl, UsageFault, counted, plain
 from app.cli.watching import Record, list_id, watching
 from app.domain.errors import NotFound
 
@@ -117,7 +117,7 @@ def replay(
         state = watch.hook(hook_id)["state"]
     console = Console(as_json)
     console.document({"id": hook_id, "after": after, "events": count})
-    console.say(f"{count:,} {'event' if count == 1 else 'events'} after {after} on the way to {hook_id}")
+    console.say(f"{counted(count, 'event')} after {after} on the way to {hook_id}")
     if state != "active":
         console.note(f"{hook_id} is {state}: they go out after cordon webhook enable {hook_id}")
     return DONE
