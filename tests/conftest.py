@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from sqlalchemy.engine import URL
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = "60"
 """How long a connection may take here: disks and cores of a machine that only tests are known to stand still for many seconds."""
+# Its 200 ms an example say something of the machine alone: what is slow is seen in benchmarks.
+settings.register_profile("cordon", deadline=None)
+settings.load_profile("cordon")
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
