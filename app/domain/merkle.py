@@ -60,10 +60,23 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What appending made: the new frontier, and by level the nodes that became complete (first at old size >> level)."""
+    """What appending made: the new frontier, and by level the nodes that became complete (first at old size >> level).
 
+    `before`: the frontier that grew.
+    """
+
+    before: Frontier
     frontier: Frontier
     rows: tuple[list[bytes], ...]
+
+    def read_node(self, level: int, index: int) -> bytes:
+        """The node (level, index), if the path of a new leaf needs it: it became complete, or was a peak before. InvalidProof for others."""
+        first = self.before.size >> level
+        if level < len(self.rows) and 0 <= index - first < len(self.rows[level]):
+            return self.rows[level][index - first]
+        if first & 1 and index == first - 1:
+            return self.before.peaks[(first >> 1).bit_count()]
+        raise InvalidProof(f"node {index} of level {level} is no part of what was appended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ class Frontier:
                 edge.append(row[-1])
             row = parents(row)
             left >>= 1
-        return Growth(Frontier(total, tuple(reversed(edge))), tuple(rows))
+        return Growth(self, Frontier(total, tuple(reversed(edge))), tuple(rows))
 
 
 def _perfect(begin: int, end: int) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import InvalidProof, Malformed, TooLarge
-from .merkle import HASH_BYTES, MAX_SIZE, Frontier, ReadNode, consistency_path, inclusion_path, parents
+from .merkle import HASH_BYTES, MAX_SIZE, Frontier, Growth, ReadNode, consistency_path, inclusion_path, parents
 
 TILE_WIDTH = 256
 TILE_HEIGHT = 8
@@ -97,10 +97,11 @@ def split_hashes(tile: bytes) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A log after an append: its new edge, and each tile that changed with its full content so far."""
+    """A log after an append: its new edge, each tile that changed with its full content so far, and the nodes that it made."""
 
     edge: Edge
     changed: Mapping[TileKey, bytes]
+    growth: Growth
 
     @property
     def size(self) -> int:
@@ -139,7 +140,7 @@ class Edge:
             if fresh:
                 changed |= self._filled(level, fresh)
         after = {key: changed.get(key) or self.tiles[key] for key in edge_tiles(growth.frontier.size)}
-        return Grown(Edge(growth.frontier, after), changed)
+        return Grown(Edge(growth.frontier, after), changed, growth)
 
     def _filled(self, level: int, fresh: Sequence[bytes]) -> dict[TileKey, bytes]:
         index, width = divmod(self.frontier.size >> TILE_HEIGHT * level, TILE_WIDTH)

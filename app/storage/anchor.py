@@ -38,16 +38,18 @@ class AnchorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fresh = path.with_name(path.name + ".new")
+        # As text: three times a commit these are handed to the system.
+        self._file, self._fresh, self._folder = str(path), f"{path}.new", str(path.parent)
         self._syncer: Syncer | None = None
 
     def read(self) -> Anchored | None:
         """What the file says; None if there is none yet. A file that cannot be read in full is evidence, not absence."""
         try:
-            text = self._path.read_text("ascii")
+            with open(self._file, "rb", buffering=0) as file:
+                text = file.read()
         except FileNotFoundError:
             return None
-        lines = text.split("\n")
+        lines = text.decode("ascii", "replace").split("\n")
         try:
             if len(lines) != 4 or lines[3]:
                 raise Malformed("three lines are expected")
@@ -117,17 +119,17 @@ class AnchorFile:
                     yield fresh
                 finally:
                     os.close(fresh)
-                self._fresh.replace(self._path)
+                os.replace(self._fresh, self._file)
                 yield directory
         finally:
             os.close(directory)
 
     def _open_folder(self) -> int:
         try:
-            return os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _is_locked(directory: int) -> bool:

@@ -106,6 +106,23 @@ def test_a_log_grown_in_any_batches_has_one_root(batches, restart):
     assert all(len(edge.tiles[key]) == 32 * widths(size)[key[0]][1] for key in edge_tiles(size))
 
 
+@given(st.integers(0, MAX - 1), st.data())
+def test_what_was_appended_is_proved_from_what_appending_made(old_size, data):
+    """Paths of the new leaves need no tile; a node that is neither new nor was a peak is not there, rather than another."""
+    size = data.draw(st.integers(old_size + 1, min(MAX, old_size + 300)))
+    growth = Frontier().append(LEAVES[:old_size]).grow(LEAVES[old_size:size])
+    for index in {old_size, size - 1, data.draw(st.integers(old_size, size - 1))}:
+        assert inclusion_path(index, size, growth.read_node) == inclusion_path(index, size, read)
+    level = data.draw(st.integers(0, 11))
+    for index in range(size >> level):
+        try:
+            found = growth.read_node(level, index)
+        except InvalidProof:
+            assert (index + 1) << level <= old_size
+        else:
+            assert found == read(level, index)
+
+
 @given(st.data(), SIZES)
 def test_paths_of_many_are_those_of_each(data, size):
     """Walked down together or alone, as hashes and as the lines of receipts; an index beyond the tree is refused."""

@@ -404,7 +404,7 @@ class Gate:
     async def _tell_verdicts(self, verdicts: Sequence[tuple[Waiting, Result | Known]], grown: Grown) -> None:
         known = [(one, verdict) for one, verdict in verdicts if isinstance(verdict, Known)]
         wanted = [(verdict.index, verdict.accepted_ms, verdict.sid) for _, verdict in known]
-        receipts = await self._log.receipts(wanted, grown.changed)
+        receipts = await self._log.receipts(wanted, grown)
         for (one, verdict), receipt in zip(known, receipts, strict=True):
             status = Status.HELD if verdict.reason else Status.ACCEPTED if verdict.is_new else Status.KNOWN
             self._tell(one, Admitted(verdict.sid, status, verdict.reason, verdict.index, verdict.accepted_ms, receipt))

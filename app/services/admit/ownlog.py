@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.checkpoint import Checkpoint, path_texts, proof_text
 from app.domain.errors import DamagedEntry, FellBehind, InvalidProof, RolledBack
-from app.domain.merkle import leaf_hash, root_at
+from app.domain.merkle import ReadNode, leaf_hash, root_at
 from app.domain.tiles import TILE_WIDTH, Edge, Grown, TileKey, TileReader, edge_tiles, needed_for_root, needed_tiles
 from app.seal.notes import NoteKey, cosign, sign_note
 from app.services.admit.outcome import receipt_extra
@@ -200,29 +200,22 @@ class OwnLog:
 
     # --- proving -------------------------------------------------------------------------------------------------
 
-    async def receipts(self, wanted: Sequence[tuple[int, int, str]], fresh: Mapping[TileKey, bytes]) -> list[str]:
-        """tlog-proofs under the newest checkpoint for (index, accepted_ms, sid). `fresh`: tiles at hand; others are loaded."""
+    async def receipts(self, wanted: Sequence[tuple[int, int, str]], grown: Grown) -> list[str]:
+        """tlog-proofs under the newest checkpoint for (index, accepted_ms, sid), after the log has become `grown`."""
+        indices = [index for index, _, _ in wanted]
+        read_node = grown.growth.read_node
+        if indices and min(indices) < grown.growth.before.size:  # it was sent again
+            read_node = await self._read_from_tiles(indices, grown.changed)
+        paths = path_texts(indices, self.size, read_node)
+        return [proof_text(index, paths[index], self.note, receipt_extra(ms, sid)) for index, ms, sid in wanted]
+
+    async def _read_from_tiles(self, indices: Sequence[int], fresh: Mapping[TileKey, bytes]) -> ReadNode:
         tiles = {**fresh, **self.edge.tiles}
-        missing = (
-            {key for index, _, _ in wanted for key in needed_tiles(index, self.size) if key not in tiles}
-            if not _all_at_edge(wanted, tiles, self.size)
-            else set()
-        )
+        missing = {key for index in indices for key in needed_tiles(index, self.size) if key not in tiles}
         if missing:
             async with self._database.reading() as tx:
                 tiles |= await tx.log.read_tiles(self.origin, sorted(missing))
-        reader = TileReader(lambda level, index: tiles[level, index])
-        paths = path_texts([index for index, _, _ in wanted], self.size, reader)
-        return [proof_text(index, paths[index], self.note, receipt_extra(ms, sid)) for index, ms, sid in wanted]
-
-
-def _all_at_edge(wanted: Sequence[tuple[int, int, str]], tiles: Mapping[TileKey, bytes], size: int) -> bool:
-    """Cheap test for the ordinary case, a batch that was just appended: the first and the last of it need no other tiles."""
-    if not wanted:
-        return True
-    ends = (min(wanted)[0], max(wanted)[0])
-    contiguous = ends[1] - ends[0] + 1 == len(wanted)
-    return contiguous and all(key in tiles for index in ends for key in needed_tiles(index, size))
+        return TileReader(lambda level, index: tiles[level, index])
 
 
 async def check_entries(tx: Transaction, origin: str, first: int, end: int) -> None:
