@@ -38,18 +38,17 @@ class AnchorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # As text: three times a commit these are handed to the system.
-        self._file, self._fresh, self._folder = str(path), f"{path}.new", str(path.parent)
+        self._fresh = path.with_name(path.name + ".new")
+        self._folder = path.parent
         self._syncer: Syncer | None = None
 
     def read(self) -> Anchored | None:
         """What the file says; None if there is none yet. A file that cannot be read in full is evidence, not absence."""
         try:
-            with open(self._file, "rb", buffering=0) as file:
-                text = file.read()
+            text = self._path.read_bytes().decode("ascii", "replace")
         except FileNotFoundError:
             return None
-        lines = text.decode("ascii", "replace").split("\n")
+        lines = text.split("\n")
         try:
             if len(lines) != 4 or lines[3]:
                 raise Malformed("three lines are expected")
@@ -119,7 +118,7 @@ class AnchorFile:
                     yield fresh
                 finally:
                     os.close(fresh)
-                os.replace(self._fresh, self._file)
+                os.replace(self._fresh, self._path)  # noqa: PTH105 — Path.replace makes another path, for nobody
                 yield directory
         finally:
             os.close(directory)
