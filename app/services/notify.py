@@ -71,14 +71,16 @@ class _Look:
     before: str
     listings: tuple[Listing, ...]
     successor: tuple[Listing, ...]
+    """Items of what is in its place now: a replacement may have been replaced, or have ended, before anybody looked."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a portion comes to."""
+    """What a portion comes to. `corrected`: (owner, sid, subject) of those who are told here that they were told otherwise."""
 
     events: dict[str, list[WatchEvent]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Sent] = field(default_factory=list)
+    corrected: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 class Notify:
@@ -223,16 +225,26 @@ def _due(stored: Stored, moment: Moment) -> Iterable[Due]:
 
 
 async def _looks(tx: Transaction, stored: Mapping[Key, Stored], before: Mapping[Key, str]) -> list[_Look]:
-    wanted = set(stored) | {(key[0], one.state.superseded_by) for key, one in stored.items() if one.state.superseded_by}
+    heirs = await _heirs(tx, stored)
     listings: dict[Key, list[Listing]] = defaultdict(list)
-    for origin, sids in by_origin(wanted):
+    for origin, sids in by_origin({*stored, *heirs.values()}):
         for listing in await tx.subjects.listings_of_sids(origin, sids):
             listings[listing.origin, listing.sid].append(listing)
     return [
-        _Look(one, before[key], tuple(listings[key]), tuple(listings[key[0], one.state.superseded_by or ""]))
+        _Look(one, before[key], tuple(listings[key]), tuple(listings[heirs[key]]) if key in heirs else ())
         for key in before
         if (one := stored.get(key)) is not None and one.kind == Kind.LISTING
     ]
+
+
+async def _heirs(tx: Transaction, stored: Mapping[Key, Stored]) -> dict[Key, Key]:
+    """What is in the place of each that was superseded, at the end of the line: each stands later in its log than what it replaced."""
+    known, heirs = dict(stored), {key: key for key in stored}
+    while ahead := {key: (heir[0], sid) for key, heir in heirs.items() if heir in known and (sid := known[heir].state.superseded_by)}:
+        heirs |= ahead
+        for origin, sids in by_origin(set(ahead.values()) - set(known)):
+            known |= {(origin, sid): one for sid, one in (await tx.statements.locate_all(origin, sids)).items()}
+    return {key: heir for key, heir in heirs.items() if key != heir}
 
 
 def _sids(looks: Sequence[_Look]) -> set[str]:
@@ -291,9 +303,9 @@ def _for_watchers(
         if now is Word.SUPERSEDED and event is not None and (next_word := word_of(successors, reader, moment)) is not None:
             heir = successors[0]
             next_place = (*which, heir.origin, heir.sid)
-            event, told_sid, previous = EventType.CHANGED, heir.sid, sid
-            if len(items) == len(successors) and all(map(says_the_same, items, successors)):
-                event = None
+            event, told_sid, previous = step(knew, next_word) if knew else None, heir.sid, sid
+            if event is None and not (len(items) == len(successors) and all(map(says_the_same, items, successors))):
+                event = EventType.CHANGED
             _know(found, known, next_place, next_word, moment)
         _know(found, known, place, now, moment)
         if event is not None:
@@ -330,13 +342,14 @@ async def _for_told(
             continue
         await tx.told.set_word(row, str(now))
         heir = next((one for one in look.successor if any(says_the_same(one, other) for other in items)), None)
+        sid = row.sid
         if now is Word.SUPERSEDED and heir is not None:
-            word = told_word([heir], reader, moment)
-            await tx.told.put([Told(row.owner, heir.origin, heir.sid, row.subject, str(word), row.first_ms, row.last_ms)])
-            continue
+            sid, now = heir.sid, told_word([heir], reader, moment)
+            await tx.told.put([Told(row.owner, heir.origin, sid, row.subject, str(now), row.first_ms, row.last_ms)])
         event = correction(Word(row.word), now)
-        if event is not None:
-            data = _data(row.sid, row.origin, subject=row.subject)
+        if event is not None and (row.owner, sid, row.subject) not in found.corrected:
+            found.corrected.add((row.owner, sid, row.subject))
+            data = _data(sid, row.origin, subject=row.subject)
             found.events[row.owner].append(_event(event, data, moment, urgent=True))
 
 

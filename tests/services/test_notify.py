@@ -89,6 +89,40 @@ async def test_what_takes_the_place_of_a_listing_is_a_change_and_a_row_that_stay
     assert sorted((await desk.told())[3:]) == sorted([("withdrawn", sid_in(second), wallet_id(n)) for n in (1, 2)])
 
 
+async def test_what_took_the_place_and_ended_before_anybody_looked_is_told_as_the_end(desk: Desk, town: Town) -> None:
+    """An import replaces what watchers know, and is taken back in the same moment: they and whoever was told learn that it is over."""
+    bka = town.signer("de.bka#1")
+    await desk.watch(wallet_id(1))
+    first = bka.listing(wallet(1))
+    await accept(desk.node, first)
+    assert await desk.told() == [("added", sid_in(first), wallet_id(1))]
+    async with desk.node.database.transaction() as tx:
+        await tx.told.put([Told(GREEN, town.origin, sid_in(first), wallet_id(1), "active", 1, 1)])
+    second = bka.listing(wallet(1), t=[sid_in(first)])
+    await accept(desk.node, second, bka.retract(sid_in(second)))
+    assert (await desk.told())[1:] == [("corrected", sid_in(second), wallet_id(1)), ("withdrawn", sid_in(second), wallet_id(1))]
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_what_was_replaced_twice_before_anybody_looked_is_one_step(desk: Desk, town: Town, same: bool) -> None:
+    """From what they know to what stands: nothing if that says the same, else one change; its end is theirs again."""
+    bka = town.signer("de.bka#1")
+    await desk.watch(wallet_id(1))
+    first = bka.listing(wallet(1))
+    await accept(desk.node, first)
+    await desk.told()
+    async with desk.node.database.transaction() as tx:
+        await tx.told.put([Told(GREEN, town.origin, sid_in(first), wallet_id(1), "active", 1, 1)])
+    second = bka.listing(wallet(1, severity=2), t=[sid_in(first)])
+    third = bka.listing(wallet(1) if same else wallet(1, severity=4), t=[sid_in(second)])
+    await accept(desk.node, second, third)
+    change = [] if same else [("corrected", sid_in(first), wallet_id(1)), ("changed", sid_in(third), wallet_id(1))]
+    assert (await desk.told())[1:] == change
+    await accept(desk.node, bka.retract(sid_in(third)))
+    end = [("withdrawn", sid_in(third), wallet_id(1))]
+    assert (await desk.told())[1 + len(change) :] == ([("corrected", sid_in(third), wallet_id(1)), *end] if same else end)
+
+
 async def test_expiry_is_told_at_its_time_and_a_renewal_puts_it_off(desk: Desk, town: Town, clock: Clock) -> None:
     """Nobody says anything: the clock does. A statement that was renewed is told when that has run out."""
     bka = town.signer("de.bka#1")
