@@ -15,7 +15,7 @@ from app.services.deliver import JITTER, SCHEDULE_S
 from tests.faults.cluster import Alone, Cluster
 from tests.faults.desk import CODE, Desk, Mood, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
         yield one
 
 
-@pytest.mark.parametrize("lives", [3, pytest.param(25, marks=pytest.mark.long)])
+@pytest.mark.parametrize("lives", [3, pytest.param(25, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_killed_again_and_again_every_event_is_told_once(desk: Desk, lives: int) -> None:
     """Each life ends by SIGKILL while listings, imports of the same, retractions and lookups go on and deliveries are under way."""
     desk.list(6)
