@@ -45,6 +45,7 @@ def backup(
     from app.cli.fsck import examine_url
     from app.cli.local import settings_of
     from app.cli.vault import read_passphrase
+    from app.domain.answer import second_text
     from app.services.enroll import read_node_file
     from app.storage.backup import backup as copy
 
@@ -66,7 +67,7 @@ def backup(
             "format": FORMAT,
             "origin": node.origin,
             "size": health.size,
-            "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "made_at": second_text(int(time.time())),
             "keys": with_keys,
         }
         (Path(folder) / MANIFEST).write_text(json.dumps(manifest, indent=2), "utf-8")

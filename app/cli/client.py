@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -132,7 +131,9 @@ def _words(one: Client) -> dict[str, JsonValue]:
 
 
 def _instant(ms: int | None) -> str | None:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ms is not None else None
+    from app.domain.answer import instant_text
+
+    return instant_text(ms) if ms is not None else None
 
 
 @commands.command("list")

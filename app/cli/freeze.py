@@ -20,10 +20,11 @@ def freeze(
 ) -> int:
     """Stop all signing, in a running node within a second; `--lift` and a restart end it."""
     from app.cli.local import with_rows
+    from app.domain.answer import second_text
     from app.services.node import BRAKE
     from app.storage.database import Transaction
 
-    text = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {reason}"
+    text = f"{second_text(int(time.time()))} {reason}"
 
     async def work(tx: Transaction) -> None:
         if lift:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.console import DEFAULT_DATA_DIR, DONE, ApiKey, Case, Console, DataDir, JsonFlag, NodeUrl, Purpose, UsageFault
+from app.cli.console import DEFAULT_DATA_DIR, DONE, ApiKey, Case, Console, DataDir, JsonFlag, NodeUrl, Purpose, UsageFault, counted
 
 WAIT_S = 900.0
 """How long the quota of a caller may make a whole snapshot last."""
@@ -29,6 +29,7 @@ def mirror(
 ) -> int:
     """Fetch a snapshot, or what has changed since; every byte is checked against the signed head. Broken off, it goes on from there."""
     from app.cli.doors import url_of
+    from app.domain.answer import second_text
     from app.domain.viewing import TIERS
     from app.sdk.client import Client, Options
     from app.sdk.verify import read_roots
@@ -48,7 +49,8 @@ def mirror(
             head = synced.copy.head
             what = "a whole copy" if synced.whole else "what changed"
             console.say(
-                f"{tier} view of {head.as_of}: {what}, {synced.added} ids added, {synced.removed} removed, good until {synced.copy.not_after}"
+                f"{tier} view of {second_text(head.as_of)}: {what}, {counted(synced.added, 'id')} added, {synced.removed:,} removed, "
+                f"good until {second_text(synced.copy.not_after)}"
             )
             console.document(
                 {

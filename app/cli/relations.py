@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.cli.local import now_ms, settings_of
+from app.domain.answer import instant_text
 from app.domain.canonical import JsonValue
 from app.sdk.outbound import make_client
 from app.sdk.peer import PeerClient
@@ -99,4 +100,4 @@ def mirror_words(mirror: MirrorRow) -> dict[str, JsonValue]:
 
 def instant(ms: int) -> str | None:
     """A time in words; None for never."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms / 1000)) if ms else None
+    return instant_text(ms) if ms else None

@@ -121,11 +121,17 @@ def _fraud(path: Path, receipt: ScreeningReceipt, asked: Asked) -> dict[str, Jso
     return {"file": str(path), "valid": False, "kind": "fraud", "error": {"code": "fraud", "detail": detail}}
 
 
+def _moment(as_of: JsonValue) -> str:
+    from app.domain.answer import second_text
+
+    return second_text(as_of) if isinstance(as_of, int) else "an unknown moment"
+
+
 def sentence(record: dict[str, JsonValue]) -> str:
     """One line for people."""
     if record["kind"] == "bucket":
-        return f"VALID    {record['file']}: bucket {record['bucket']} of the {record['tier']} view of {record['as_of']}"
+        return f"VALID    {record['file']}: bucket {record['bucket']} of the {record['tier']} view of {_moment(record['as_of'])}"
     return (
-        f"VALID    {record['file']}: {record['issuer']} told {record['subject']} at {record['as_of']} what its receipt {record['rid']} says "
+        f"VALID    {record['file']}: {record['issuer']} told {record['subject']} at {_moment(record['as_of'])} what its receipt {record['rid']} says "
         f"({record['opened']} of {record['questions']} questions opened{'; some log could not be relied on' if record['degraded'] else ''})"
     )

@@ -389,18 +389,19 @@ def finding_words(finding: Finding, reader: Reader, moment: Moment, *, say: Say 
 
 def instant_text(ms: int) -> str:
     """RFC 3339 with Z, whole seconds, from milliseconds."""
-    return _second_text(ms // 1000)
+    return second_text(ms // 1000)
 
 
 @lru_cache(4096)
-def _second_text(seconds: int) -> str:
+def second_text(seconds: int) -> str:
+    """The same from whole seconds since 1970."""
     # Every answer says the same few seconds over and over: now, and when things were listed.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day_text(seconds: int) -> str:
     """The UTC day of a moment."""
-    return _second_text(seconds)[:10]
+    return second_text(seconds)[:10]
 
 
 def epoch_ms(text: str) -> int:
