@@ -97,11 +97,14 @@ def split_hashes(tile: bytes) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A log after an append: its new edge, each tile that changed with its full content so far, and the nodes that it made."""
+    """A log after an append: its new edge, and each tile that changed with its full content so far.
+
+    `growth`: what appending made; None of a tree that was fetched as tiles.
+    """
 
     edge: Edge
     changed: Mapping[TileKey, bytes]
-    growth: Growth
+    growth: Growth | None = field(default=None, compare=False, repr=False)
 
     @property
     def size(self) -> int:

@@ -203,8 +203,10 @@ class OwnLog:
     async def receipts(self, wanted: Sequence[tuple[int, int, str]], grown: Grown) -> list[str]:
         """tlog-proofs under the newest checkpoint for (index, accepted_ms, sid), after the log has become `grown`."""
         indices = [index for index, _, _ in wanted]
-        read_node = grown.growth.read_node
-        if indices and min(indices) < grown.growth.before.size:  # it was sent again
+        growth = grown.growth
+        if growth is not None and min(indices, default=self.size) >= growth.before.size:
+            read_node: ReadNode = growth.read_node
+        else:  # some were sent again
             read_node = await self._read_from_tiles(indices, grown.changed)
         paths = path_texts(indices, self.size, read_node)
         return [proof_text(index, paths[index], self.note, receipt_extra(ms, sid)) for index, ms, sid in wanted]
