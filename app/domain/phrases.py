@@ -55,6 +55,11 @@ class Phrases:
         phrase = self._phrase(one, reader, moment)
         return phrase if phrase.told and phrase.is_live and one.origin not in moment.weightless else None
 
+    def stands(self, phrase: Phrase, moment: Moment) -> bool:
+        """Whether `plain` would give the same phrase again, to any reader but the public, if the listing is what is still said."""
+        one = phrase.listing
+        return moment.now_s // DAY_S == self._day and one.expires_at > moment.now_s and one.origin not in moment.weightless
+
     def _phrase(self, listing: Listing, reader: Reader, moment: Moment) -> Phrase:
         is_live = listing.expires_at > moment.now_s
         kept = self._kept.get(id(listing))

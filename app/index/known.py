@@ -57,6 +57,10 @@ class Knowing(Protocol):
         """False: nothing is said that the reader may see of it, its kin or its links. True: `known` has to tell."""
         ...
 
+    def standing(self) -> Mapping[str, Known]:
+        """What was read lately and has not moved since, by id: true until something else is awaited."""
+        ...
+
     async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:
         """What is said of the subjects, of their kin and of what they are linked with. Does not wait where nothing is."""
         ...

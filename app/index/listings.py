@@ -140,6 +140,10 @@ class ListingIndex:
             return True  # entities are in no file: nobody screens them
         return not self.is_current or self._listed is None or self._listed.may_hold(subject, reader)
 
+    def standing(self) -> Mapping[str, Known]:
+        """What was read lately and has not moved since, by id, whoever may see it; nothing while the file is behind."""
+        return self._kept if self.is_current else {}
+
     async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:
         """What is said of the subjects, of their kin and of what they are linked with. Does not wait where nothing is."""
         wanted = [one for one in subjects if self.may_know(one, reader)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.domain.identifiers import Subject
 from app.domain.labels import Reader
@@ -22,6 +22,10 @@ class SandboxIndex:
     def may_know(self, subject: Subject, reader: Reader) -> bool:
         """As in the live index; of the sandbox's ids something may always be known."""
         return subject.id in IDS or self._live.may_know(subject, reader)
+
+    def standing(self) -> Mapping[str, Known]:
+        """Nothing: what is tried out here need not be fast."""
+        return {}
 
     async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:
         """What the live index tells, and what is fixed."""

@@ -28,6 +28,7 @@ from app.domain.answer import (
     finding_words,
     instant_text,
     is_guard,
+    is_public,
     makes_listed,
     max_tlp,
     sees_link,
@@ -51,6 +52,8 @@ __all__ = ["Answer", "Caller", "Query", "Screened", "Screening", "find_in"]
 _SERIOUS = (Match.LISTED, Match.RELATED)
 BREATH = 250
 """Rows of a list between two chances for other callers."""
+MOST_TOLD = 8_192
+"""Texts of hits of which is kept what was told: lists come again, and the same rows of them are listed."""
 
 # What a declared link makes of its two ends in an answer; the other relations (controls, hosts, advertises …) are for records.
 _LINK_RELATIONS = {
@@ -120,6 +123,16 @@ class _Row(NamedTuple):
     entry: AuditEntry | None = None
 
 
+class _Hit(NamedTuple):
+    """A plain hit, as a text that was asked for alone was told of it. True for as long as what was read of the id stands."""
+
+    id: str
+    known: Known
+    phrase: Phrase
+    head: bytes
+    """The members of the result up to the words of the phrase."""
+
+
 class Screening:
     """Answers from the index at the moment the clock tells."""
 
@@ -128,6 +141,7 @@ class Screening:
         self._moment = moment
         self._record = record
         self._phrases = Phrases()
+        self._told: dict[str, _Hit] = {}
         self._opening: tuple[int, tuple[Source, ...], bytes] = (-1, (), b"")
 
     async def screen_one(self, query: Query, caller: Caller) -> dict[str, JsonValue]:
@@ -155,8 +169,8 @@ class Screening:
             entry = _plain_entry(subject.id, phrase, caller, moment)
             if entry is not None:
                 await self._record([entry])
-            body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, UNJUDGED)
-            return Answer(b'%b{"row":0,%b}' % (self._open(moment), body), str(Match.LISTED), phrase.tlps)
+            line = _plain_line(_head(query, subject.id), phrase, None)
+            return Answer(b'%b{"row":0,%b}' % (self._open(moment), line.body), line.match, phrase.tlps)
         finding = find_in(known, subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
             return self._miss(query, subject.id, moment)
@@ -207,10 +221,13 @@ class Screening:
         entries: list[AuditEntry] = []
         for start in range(0, len(queries), BREATH):
             some = queries[start : start + BREATH]
-            subjects = _read(some)
-            asking = _Asking(await self._known(subjects, caller.reader), caller, moment, policy)
-            for query, subject in zip(some, subjects, strict=True):
-                line, entry = self._line(query, subject, asking)
+            told = self._told_before(some, caller, moment, policy)
+            rest = [query for query, one in zip(some, told, strict=True) if one is None]
+            subjects = _read(rest)
+            asking = _Asking(await self._known(subjects, caller.reader) if rest else NOTHING_KNOWN, caller, moment, policy)
+            following = zip(rest, subjects, strict=True)
+            for one in told:
+                line, entry = one or self._line(*next(following), asking)
                 found.append(line)
                 if entry is not None:
                     entries.append(entry)
@@ -219,15 +236,42 @@ class Screening:
         await self._record(as_one(entries))
         return found
 
+    def _told_before(
+        self, queries: Sequence[Query], caller: Caller, moment: Moment, policy: Policy | None
+    ) -> list[tuple[Line, AuditEntry | None] | None]:
+        """What `_line` would say, of those rows that are plain hits, were told before and are what they were; None for the others."""
+        standing = {} if is_public(caller.reader) else self._index.standing()
+        return [self._told_again(query, standing, caller, moment, policy) for query in queries]
+
+    def _told_again(
+        self, query: Query, standing: Mapping[str, Known], caller: Caller, moment: Moment, policy: Policy | None
+    ) -> tuple[Line, AuditEntry | None] | None:
+        one = self._told.get(query.address)
+        if one is None or standing.get(one.id) is not one.known or query[1:] != _ALONE:
+            return None
+        id_, _, phrase, head = one
+        if not self._phrases.stands(phrase, moment) or moment.protected(id_):
+            return None
+        return _plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment)
+
+    def _keep_told(self, query: Query, subject: str, phrase: Phrase, head: bytes) -> None:
+        """Remember what was told, for as long as the index still has what it was told from."""
+        known = self._index.standing().get(subject)
+        if known is None or known.links_of or known.kin or query[1:] != _ALONE or tuple(known.find(subject)) != (phrase.listing,):
+            return
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told[query.address] = _Hit(subject, known, phrase, head)
+
     def _line(self, query: Query, subject: _Read, asking: _Asking) -> tuple[Line, AuditEntry | None]:
         if isinstance(subject, InvalidAddress):
             return line_of(_unread(0, query, subject)), None
         known, caller, moment, policy = asking.known, asking.caller, asking.moment, asking.policy
         phrase = self._plain(known, subject, caller.reader, moment) if query.reference is None else None
         if phrase is not None:
-            judged = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, [phrase.listing]).words(policy))
-            body = _HIT % (orjson.dumps(query.address), orjson.dumps(subject.id), phrase.told, judged)
-            return Line(str(Match.LISTED), body, phrase.tlps), _plain_entry(subject.id, phrase, caller, moment)
+            head = _head(query, subject.id)
+            self._keep_told(query, subject.id, phrase, head)
+            return _plain_line(head, phrase, policy), _plain_entry(subject.id, phrase, caller, moment)
         finding = find_in(known, subject, caller.reader, moment)
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         if policy is not None:
@@ -342,7 +386,18 @@ def _written_miss() -> bytes:
 
 _MISS = _written_miss()
 _ACTIVE = str(Word.ACTIVE)
-_HIT = b'"reference":null,"query":%b,"id":%b,%b,"policy":%b,"human_review":"required","error":null}'
+_LISTED = str(Match.LISTED)
+_ALONE = Query("")[1:]
+"""What a query says beside its text if it says nothing."""
+
+
+def _head(query: Query, subject: str) -> bytes:
+    return b'"reference":null,"query":%b,"id":%b,' % (orjson.dumps(query.address), orjson.dumps(subject))
+
+
+def _plain_line(head: bytes, phrase: Phrase, policy: Policy | None) -> Line:
+    judged = UNJUDGED if policy is None else orjson.dumps(evaluate(policy, [phrase.listing]).words(policy))
+    return Line(_LISTED, b'%b%b,"policy":%b,"human_review":"required","error":null}' % (head, phrase.told, judged), phrase.tlps)
 
 
 def _plain_entry(subject: str, phrase: Phrase, caller: Caller, moment: Moment) -> AuditEntry | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,13 +89,24 @@ def listings(draw: st.DrawFn) -> Listing:
     )
 
 
+@st.composite
+def plain_listings(draw: st.DrawFn, subjects: Sequence[str] = SUBJECTS[:2]) -> Listing:
+    """One that takes no thought: for all callers, live, and nothing to be said of it."""
+    label = Label(draw(st.sampled_from([Tlp.CLEAR, Tlp.GREEN])))
+    item = {"severity": draw(st.integers(1, 4)), "action": "block"}
+    until, before_ms = NOW_S + 90 * DAY_S, (NOW_S - 30 * DAY_S) * 1000
+    one = draw(listings())._replace(subject=draw(st.sampled_from(subjects)), item=item, label=label, core_label=label, annotations=())
+    return one._replace(contested=False, expires_at=until, accepted_ms=before_ms)
+
+
 POLICY = Policy("mine", (Rule("serious", "stop", severity_min=3), Rule("any", "look")), "pass")
 
 
-def a_link(relation: str) -> Link:
-    clear = Label(Tlp.CLEAR)
+def a_link(relation: str, label: Label | None = None) -> Link:
+    """Between the first two subjects, for everybody unless said otherwise."""
+    label = label or Label(Tlp.CLEAR)
     item = {"from": SUBJECTS[0], "to": SUBJECTS[1], "relation": relation}
-    return Link("de.example/log", 1, 0, "linked", "de.bka", clear, clear, (NOW_S - 5 * DAY_S) * 1000, NOW_S + 90 * DAY_S, "active", item)
+    return Link("de.example/log", 1, 0, "linked", "de.bka", label, label, (NOW_S - 5 * DAY_S) * 1000, NOW_S + 90 * DAY_S, "active", item)
 
 
 texts = st.sampled_from(
@@ -155,12 +166,65 @@ def test_what_one_reader_was_told_is_not_told_to_another(plain: Listing, remark:
     compare([shared], [], [(question, reader, True, moment) for reader, moment in who])
 
 
+@settings(max_examples=100)
+@given(
+    st.tuples(plain_listings(SUBJECTS[:1]), plain_listings(SUBJECTS[1:2])),
+    st.lists(plain_listings() | listings(), max_size=3),
+    st.lists(st.tuples(st.sampled_from(READERS), moments), min_size=2, max_size=4),
+)
+def test_what_a_list_was_told_is_told_no_more_once_it_moved(
+    held: tuple[Listing, ...], after: list[Listing], who: list[tuple[Reader, Moment]]
+) -> None:
+    """Lines are those of a node that was never asked before, however often the same texts come, also when something else is said."""
+    questions = [Query(ADDRESS[1]), Query(ADDRESS[1].upper().replace("0X", "0x")), Query(ADDRESS[1], "bsc"), Query(ADDRESS[2])]
+    now = [Moment(now_ms=0)]
+    asked_before = Told(held, [])
+    old = Screening(asked_before, moment=lambda: now[0], record=_drop)
+
+    async def ask() -> None:
+        for listed in (held, after, []):
+            asked_before.move(listed, [])
+            fresh = Screening(Told(listed, []), moment=lambda: now[0], record=_drop)
+            for reader, now[0] in who:
+                for _ in range(2):
+                    lines = await old.lines(questions, Caller(reader, "somebody/k1"))
+                    results = (await fresh.screen_many(questions, Caller(reader), hits_only=False))["results"]
+                    assert b"[%b]" % b",".join([line.at(row) for row, line in enumerate(lines)]) == orjson.dumps(results)
+
+    asyncio.run(ask())
+
+
+@settings(max_examples=30)
+@given(plain_listings(SUBJECTS[:1]), plain_listings(SUBJECTS[1:2]))
+def test_a_link_that_one_reader_cannot_see_is_told_to_the_next(one: Listing, other: Listing) -> None:
+    """What was plain for one who may not see the link is not plain for one who may."""
+    moment = Moment(now_ms=NOW_S * 1000, own_origin="de.example/log")
+    compare(
+        [one, other],
+        [a_link("same_cluster", Label(Tlp.RED, frozenset({"de.bka"})))],
+        [(Query(ADDRESS[1]), r, True, moment) for r in READERS],
+    )
+
+
+async def _drop(entries: Sequence[AuditEntry]) -> None:
+    """Nobody reads them here."""
+
+
 class Told:
     """Knows given listings and links."""
 
     def __init__(self, held: Sequence[Listing], links: Sequence[Link]) -> None:
+        self.move(held, links)
+
+    def move(self, held: Sequence[Listing], links: Sequence[Link]) -> None:
+        """From now on these."""
         live = [one for one in held if one.state == "active"]
         self._known = known_of(live, [link for link in links if link.state == "active"])
+        self._standing: dict[str, Known] = {}
+
+    def standing(self) -> Mapping[str, Known]:
+        """Of whatever was asked."""
+        return self._standing
 
     def may_know(self, subject: Subject, reader: Reader) -> bool:  # noqa: ARG002
         """Something may be."""
@@ -168,8 +232,13 @@ class Told:
 
     async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:  # noqa: ARG002
         """All that is held."""
-        wallets = [one for one in subjects if isinstance(one, Wallet)]
-        return replace(self._known, kin={one.id: same_key(one, self._known.listings) for one in wallets})
+        asked = list(subjects)
+        kin = {one.id: found for one in asked if isinstance(one, Wallet) and (found := same_key(one, self._known.listings))}
+        for one in asked:
+            links = {one.id: self._known.links(one.id)} if self._known.links(one.id) else {}
+            found = {one.id: kin[one.id]} if one.id in kin else {}
+            self._standing.setdefault(one.id, Known(self._known.listings, links, found))
+        return replace(self._known, kin=kin)
 
     async def known_in(self, tx: Transaction, subjects: Iterable[Subject], reader: Reader) -> Known:  # noqa: ARG002
         """The same."""
