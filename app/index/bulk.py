@@ -13,17 +13,27 @@ import numpy as np
 
 from app.domain.labels import Reader, ReaderClass
 from app.index.listed import ListedIds
-from app.index.shapes import PAD, without_zeros
+from app.index.shapes import PAD, rows_at, without_zeros
 from app.index.vector import I64
 
 PIECE = 10_240
 """Lines looked at in one go."""
 _EDGE = b"\n" * PAD
+_BRACE, _QUOTE, _BLANK = ord("}"), ord('"'), 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands before the first row, between two and behind the last, where that is always the same. `between` has one `}`, 16 bytes at most."""
+
+    opening: bytes
+    between: bytes
+    closing: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of a text, parted by line feeds, of which the last has none. `clean`: the buffer without zero bytes, as `Shapes.read` wants it."""
+    """Rows of a text. `clean`: the buffer without zero bytes, as `Shapes.read` wants it."""
 
     buffer: bytes
     clean: bytes
@@ -32,12 +42,36 @@ class Lines:
 
     @classmethod
     def of(cls, text: bytes) -> Lines:
-        """The lines of a text."""
+        """The lines of a text, parted by line feeds, of which the last has none."""
         buffer = b"".join((_EDGE, text, _EDGE))
         ends = np.flatnonzero(np.frombuffer(buffer, np.uint8, len(text) + 1, PAD) == 10) + PAD
         starts = np.empty_like(ends)
         starts[0], starts[1:] = PAD, ends[:-1] + 1
         return cls(buffer, without_zeros(buffer), starts, ends - starts)
+
+    @classmethod
+    def framed(cls, text: bytes, frame: Frame) -> Lines | None:
+        """What stands in the frame as JSON texts that mean what they look like; None if the frame does not fit, or a row needs a JSON reader."""
+        opening, between, closing = frame.opening, frame.between, frame.closing
+        if not text.startswith(opening) or not text.endswith(closing) or len(text) < len(opening) + len(closing) or b"\\" in text:
+            return None
+        buffer = b"".join((_EDGE, text, _EDGE))
+        letters = np.frombuffer(buffer, np.uint8)
+        first, last = PAD + len(opening), PAD + len(text) - len(closing)
+        parts = np.flatnonzero(letters[first:last] == _BRACE) + (first - between.index(b"}"))
+        inner = letters[first:last]
+        quotes, controls = np.count_nonzero(inner == _QUOTE), np.count_nonzero(inner < _BLANK)
+        # A quote, a control character or a brace too many stands in some row.
+        if (
+            quotes != between.count(b'"') * len(parts)
+            or controls != between.count(b"\n") * len(parts)
+            or not _stand(buffer, parts, between)
+        ):
+            return None
+        starts, ends = np.empty(len(parts) + 1, np.int64), np.empty(len(parts) + 1, np.int64)
+        starts[0], starts[1:] = first, parts + len(between)
+        ends[-1], ends[:-1] = last, parts
+        return cls(buffer, buffer, starts, ends - starts)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -46,6 +80,13 @@ class Lines:
         """One of them."""
         start = int(self.starts[number])
         return self.buffer[start : start + int(self.lengths[number])]
+
+
+def _stand(buffer: bytes, places: I64, words: bytes) -> bool:
+    """Whether these words, 16 bytes at most, stand at all of the places."""
+    mask = np.frombuffer((b"\xff" * len(words)).ljust(16, b"\0"), np.uint64)
+    found = rows_at(buffer, places, 16).view(np.uint64)
+    return bool(((found ^ np.frombuffer(words.ljust(16, b"\0"), np.uint64)) & mask == 0).all())
 
 
 def count_ends(text: bytes) -> int:

@@ -36,10 +36,10 @@ def lanes(digester: Digester) -> tuple[U64, U64]:
     return np.array(digester.lane_a, np.uint64), np.array(digester.lane_b, np.uint64)
 
 
-def digest_words(both: tuple[U64, U64], tag: int | U64, words: Sequence[U32] | U32) -> U64:
+def digest_words(both: tuple[U64, U64], tag: int | U64, words: Sequence[U32] | U32 | U64) -> U64:
     """Digests of keys of one kind: `words[i]` holds the i-th word of every key, `tag` is kind | size << 8 (one, or one for each)."""
     sums = []
-    columns = [column.astype(np.uint64) for column in words]
+    columns = [column.astype(np.uint64, copy=False) for column in words]
     product = np.empty(len(columns[0]), np.uint64)
     for lane in both:
         if isinstance(tag, int):

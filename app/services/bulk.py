@@ -22,7 +22,7 @@ from app.domain.canonical import JsonValue, read_json
 from app.domain.errors import Refused, Schema, TooLarge
 from app.domain.labels import Reader
 from app.domain.rows import UNJUDGED, Line, Query, line_of
-from app.index.bulk import Lines, count_ends, holds_controls, pieces, to_look_at
+from app.index.bulk import Frame, Lines, count_ends, holds_controls, pieces, to_look_at
 from app.index.listed import ListedIds
 
 MOST_ROWS = 1_000_000
@@ -90,7 +90,7 @@ class Bulk:
                 yield some
 
     async def _plain(self, lot: Lot, ask: Ask, tally: Tally, wanted: Wanted) -> AsyncIterator[list[Row]]:
-        lines = Lines.of(lot.text)
+        lines = lot.lines or Lines.of(lot.text)
         for piece in pieces(lines):
             chosen = to_look_at(self._listed, lines, piece, reader=wanted.reader, checksums=wanted.checksums, is_current=self._is_current())
             await asyncio.sleep(0)  # both halves of the work are long enough for others to wait behind
@@ -213,12 +213,13 @@ def _asked(members: Iterable[tuple[str, JsonValue]]) -> Query:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """Whole rows parted by line feeds; `is_plain`: each is an address and nothing else."""
+    """Whole rows parted by line feeds; `is_plain`: each is an address and nothing else. `lines`: the same, where they were found already."""
 
     form: Form
     text: bytes
     is_plain: bool
     rows: int
+    lines: Lines | None = None
 
     @classmethod
     def of(cls, form: Form, text: bytes, *, is_plain: bool) -> Lot:
@@ -257,24 +258,19 @@ def _check_header(header: bytes) -> bool:
 def _lot(form: Form, text: bytes, *, is_short: bool) -> Lot:
     if form is Form.LINES:
         return Lot.of(form, text, is_plain=True)
-    bare = text
-    if form is Form.CSV and not is_short:
-        bare = _without(text, b"", b",,,,\n", b",,,,")
-    elif form is Form.NDJSON:
-        bare = _without(text, b'{"address":"', b'"}\n{"address":"', b'"}')
-    strange = b'"' in bare or b"\\" in bare or b"{" in bare or (b"," in bare and form is Form.CSV)
-    if strange or holds_controls(bare) or count_ends(bare) != count_ends(text):
+    if form is Form.NDJSON:
+        lines = Lines.framed(text, _OBJECTS)
+        return Lot.of(form, text, is_plain=False) if lines is None else Lot(form, text, is_plain=True, rows=len(lines), lines=lines)
+    bare = text if is_short else _without_commas(text)
+    if b'"' in bare or b"," in bare or holds_controls(bare):
         return Lot.of(form, text, is_plain=False)
     return Lot.of(form, bare, is_plain=True)
 
 
-def _without(text: bytes, opening: bytes, between: bytes, closing: bytes) -> bytes:
-    """What stands between the rows' fixed parts, if every row has them; else the text as it is, which will look strange."""
-    if not text.startswith(opening) or not text.endswith(closing):
-        return text
-    inner = text[len(opening) : len(text) - len(closing)]
-    bare = inner.replace(between, b"\n")
-    return bare if len(inner) - len(bare) == (len(between) - 1) * count_ends(text) else text
+def _without_commas(text: bytes) -> bytes:
+    """The addresses, if every row has the commas of four empty cells behind one; else the text as it is, which will look strange."""
+    bare = text.removesuffix(_EMPTY_CELLS).replace(_EMPTY_CELLS + b"\n", b"\n")
+    return bare if len(text) - len(bare) == len(_EMPTY_CELLS) * (count_ends(text) + 1) else text
 
 
 async def _whole_rows(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -302,8 +298,10 @@ def _with_one_end(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
-_ITEMS = b'{"items":[{"address":"'
+_EMPTY_CELLS = b",,,,"
+_OBJECTS = Frame(b'{"address":"', b'"}\n{"address":"', b'"}')
 _ENDINGS = {b'"}],"include":"hits"}': True, b'"}],"include":"all"}': False, b'"}]}': False}
+_ITEMS = {ending: Frame(b'{"items":[{"address":"', b'"},{"address":"', ending) for ending in _ENDINGS}
 
 
 def compact_items(body: bytes) -> tuple[Lot, bool] | None:
@@ -311,9 +309,7 @@ def compact_items(body: bytes) -> tuple[Lot, bool] | None:
     behind the list), and whether only hits are asked for. None for any other, which goes to the JSON reader.
     """
     ending = next((one for one in _ENDINGS if body.endswith(one)), None)
-    if ending is None or not body.startswith(_ITEMS) or not body.isascii():
+    lines = Lines.framed(body, _ITEMS[ending]) if ending is not None and body.isascii() else None
+    if ending is None or lines is None:
         return None
-    text = body[len(_ITEMS) : len(body) - len(ending)].replace(b'"},{"address":"', b"\n")
-    if b'"' in text or b"\\" in text or holds_controls(text) or b"\n" in body:
-        return None
-    return Lot.of(Form.LINES, text, is_plain=True), _ENDINGS[ending]
+    return Lot(Form.LINES, body, is_plain=True, rows=len(lines), lines=lines), _ENDINGS[ending]

@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.domain.address import siblings
 from app.domain.address.bip122 import BITCOIN, KEY
@@ -17,7 +19,7 @@ from app.domain.errors import CordonError, Schema, TooLarge
 from app.domain.identifiers import read_subject
 from app.domain.labels import PUBLIC
 from app.services import bulk
-from app.services.bulk import Form, Lot, Tally, Wanted, compact_items, lots_of
+from app.services.bulk import Form, Tally, Wanted, compact_items, lots_of
 from app.services.node import Node
 from app.services.screen import Caller as Asking
 from app.services.screen import Query
@@ -186,11 +188,9 @@ async def test_a_csv_says_what_its_columns_are(header: bytes) -> None:
 
 def test_the_compact_form_of_json_is_taken_for_what_the_json_reader_reads() -> None:
     """Only if every byte around the addresses is as it must be; anything else is None and goes to the reader."""
-    assert compact_items(b'{"items":[{"address":"a"},{"address":"b"}],"include":"hits"}') == (
-        Lot.of(Form.LINES, b"a\nb", is_plain=True),
-        True,
-    )
-    assert compact_items(b'{"items":[{"address":"a"}]}') == (Lot.of(Form.LINES, b"a", is_plain=True), False)
+    assert rows_of(b'{"items":[{"address":"a"},{"address":"b"}],"include":"hits"}') == ([b"a", b"b"], True)
+    assert rows_of(b'{"items":[{"address":"a"}]}') == ([b"a"], False)
+    assert rows_of(b'{"items":[{"address":""},{"address":"{,:"}],"include":"all"}') == ([b"", b"{,:"], False)
     for body in (
         b'{"items":[]}',
         b'{"items":[{"address":"a"},{"address": "b"}]}',
@@ -202,8 +202,39 @@ def test_the_compact_form_of_json_is_taken_for_what_the_json_reader_reads() -> N
         b'{"items":[{"address":"a"}],"include":"some"}',
         b'{"items":[{"address":"a"}],"receipt":true,"include":"hits"}',
         b'{"items":[{"address":"a"},"address":"b"}]}',
+        b'{"items":[{"address":"},{"address":"b"}]}',
+        b'{"items":[{"address":"a"},{"address":"b}"}]}',
+        b'{"items":[{"address":"}]}',
     ):
         assert compact_items(body) is None, body
+
+
+def rows_of(body: bytes) -> tuple[list[bytes], bool] | None:
+    """The rows of a request in compact form, and whether only hits are asked for."""
+    found = compact_items(body)
+    if found is None:
+        return None
+    lot, hits_only = found
+    assert lot.lines is not None
+    assert lot.rows == len(lot.lines)
+    return [lot.lines.line(number) for number in range(lot.rows)], hits_only
+
+
+_SCRAPS = st.lists(
+    st.sampled_from(['"', "}", "{", ",", ":", "\\", '"},{"address":"', '{"address":"', '"}', "]}", "0x1", "\x1f", "é"]), max_size=4
+).map("".join)
+
+
+@settings(max_examples=300)
+@given(st.lists(_SCRAPS, min_size=1, max_size=4))
+def test_what_is_taken_for_compact_reads_the_same_as_json(scraps: list[str]) -> None:
+    """Whatever stands between the fixed parts: rows are taken only if a JSON reader finds the very same texts;"""
+    body = ('{"items":[{"address":"' + '"},{"address":"'.join(scraps) + '"}],"include":"hits"}').encode()
+    found = rows_of(body)
+    if found is not None:
+        assert found[0] == [one["address"].encode() for one in json.loads(body)["items"]]
+    elif set("".join(scraps)).isdisjoint('"}\\\x1fé'):
+        pytest.fail(f"left to the JSON reader for no reason: {body!r}")
 
 
 async def test_hits_are_recorded_and_misses_leave_no_trace(node: Node, town: Town) -> None:
