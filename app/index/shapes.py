@@ -343,7 +343,7 @@ def _has_both_cases(texts: U8) -> Bools:
         counted += cases[:, column]
         joined |= cases[:, column]
     is_clean = joined & np.uint32(0x80808080) == 0
-    return is_clean & (_total(counted) >= 3) & (_total(counted >> np.uint32(4)) >= 3)
+    return np.asarray(is_clean & (_total(counted) >= 3) & (_total(counted >> np.uint32(4)) >= 3))
 
 
 def _total(counts: U32) -> U32:
