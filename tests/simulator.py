@@ -16,7 +16,9 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -38,6 +40,15 @@ ASSESSED = {
     "dpo_contact": "desk 4",
     "supervisory_authority": "the authority",
 }
+
+
+@cache
+def _empty_database() -> bytes:
+    """A SQLite file of the newest schema, made once by our own migrations."""
+    with TemporaryDirectory(prefix="cordon-empty-") as folder:
+        path = Path(folder) / "empty.sqlite3"
+        upgrade(f"sqlite+aiosqlite:///{path}")
+        return path.read_bytes()
 
 
 Forger = Callable[[httpx.Request, httpx.Response, bytes], httpx.Response]
@@ -178,10 +189,7 @@ class World:
     def found(self, code: str) -> Town:
         """Make keys, root document and database."""
         town = Town.found(self.folder / code, code=code, clock=self.clock, public_url=f"https://{code}.example")
-        empty = self.folder / "empty.sqlite3"
-        if not empty.exists():
-            upgrade(f"sqlite+aiosqlite:///{empty}")
-        shutil.copyfile(empty, town.data_dir / "cordon.sqlite3")
+        (town.data_dir / "cordon.sqlite3").write_bytes(_empty_database())
         self.towns[code] = town
         return town
 

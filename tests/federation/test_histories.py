@@ -16,6 +16,7 @@ from pathlib import Path
 from traceback import format_exc
 
 import pytest
+import uvloop
 
 from tests.federation.histories import History, check
 from tests.simulator import World
@@ -59,7 +60,7 @@ async def live(folder: Path, seed: int) -> None:
             raise
 
 
-async def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_path: Path) -> None:
+def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_path: Path) -> None:
     """Seeds from 0 on for a minute, or those of CORDON_HISTORY, all of them."""
     ends_at = time.monotonic() + BUDGET_S
     failed: dict[int, str] = {}
@@ -68,7 +69,7 @@ async def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_p
             print(f"{seed} histories held")  # noqa: T201
             break
         try:
-            await live(tmp_path / str(seed), seed)
+            uvloop.run(live(tmp_path / str(seed), seed))  # the loop of a node that is served
         except Exception as error:
             if len(seeds()) == 1 or not SEEDS:
                 raise
