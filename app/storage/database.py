@@ -49,7 +49,7 @@ from app.storage.session import Session
 from app.storage.sqlite import SqliteStore
 from app.storage.statements import StatementShelf
 from app.storage.subjects import SubjectShelf
-from app.storage.tables import REVISIONS
+from app.storage.tables import REVISIONS, SERVED_SINCE_KEY, may_go_on
 from app.storage.tokens import TokenShelf
 from app.storage.told import ToldShelf
 from app.storage.urls import is_sqlite, read_url
@@ -261,9 +261,11 @@ class Database:
                 await asyncio.sleep(arrival.pause_s(failure))
 
     async def check_schema(self) -> None:
-        """Refuse to run on another schema than ours, in particular on one that a newer release has written."""
-        version = await self.schema_version()
-        if version == REVISIONS[-1]:
+        """Refuse to run on another schema than ours, unless the newer release that wrote it has noted that our code may go on with it."""
+        async with self.reading() as tx:
+            version = await tx.meta.revision()
+            since = await tx.meta.get(SERVED_SINCE_KEY) if version is not None and version not in REVISIONS else None
+        if version == REVISIONS[-1] or may_go_on(since):
             return
         if version is None:
             raise SchemaMismatch("the database is empty: run `cordon db upgrade`")

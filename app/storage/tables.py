@@ -35,6 +35,17 @@ from app.storage.columns import text_column as _text
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
+SERVED_SINCE = "0010"
+"""The oldest revision whose code may go on with the newest schema (ADR 0016). A revision that only adds what older code neither misses nor
+misreads leaves this as it is; one that moves, drops or reinterprets names itself here."""
+SERVED_SINCE_KEY = "served_since"
+
+
+def may_go_on(served_since: bytes | None) -> bool:
+    """Whether this code may run on a newer schema whose database holds this value of `served_since`; None: it says nothing."""
+    return served_since is not None and REVISIONS[-1] >= served_since.decode("ascii")
+
+
 metadata = peer_tables.peer.metadata  # whoever reads it from here sees the tables of federation and of receipts, too
 
 # Not `IN (…)`: SQLite would build a table of the list for every row that is inserted.

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -26,6 +26,7 @@ from app.domain.errors import BadRequest
 from app.storage.arrival import Arrival
 from app.storage.faults import SchemaMismatch, Unreachable, translated
 from app.storage.postgres import connect_args
+from app.storage.tables import SERVED_SINCE, SERVED_SINCE_KEY, may_go_on, meta
 from app.storage.urls import is_sqlite, read_url, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -38,8 +39,8 @@ _PAUSE_S = 0.02
 def upgrade(url: str) -> str:
     """Bring the database at `url` to the newest schema, creating a SQLite file that is not there; the revision reached.
 
-    Blocking; nothing happens where all is done already; waits a while for a server that cannot be reached. Raises SchemaMismatch for a
-    database of a newer release, Unreachable.
+    Blocking; nothing happens where all is done already, or where a newer release has added to the schema what this one need not know; waits
+    a while for a server that cannot be reached. Raises SchemaMismatch for any other database of a newer release, Unreachable.
     """
     read = read_url(url)
     arrival = Arrival()
@@ -59,17 +60,27 @@ def _upgraded(url: URL) -> str:
         with locked(url) as connection:
             at = MigrationContext.configure(connection).get_current_revision()
             if at is not None and at not in {script.revision for script in scripts.walk_revisions()}:
+                if may_go_on(_served_since(connection)):
+                    return at
                 raise SchemaMismatch(
                     f"the database has schema {at}, which this release does not know: install the newer release that made it"
                 )
             if at != head:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+            if _served_since(connection) != SERVED_SINCE.encode():
+                connection.execute(meta.delete().where(meta.c.key == SERVED_SINCE_KEY))
+                connection.execute(meta.insert().values(key=SERVED_SINCE_KEY, value=SERVED_SINCE.encode()))
     except DBAPIError as error:
         raise translated(error) from error
     except CommandError as error:
         raise BadRequest(str(error)) from error
     return head
+
+
+def _served_since(connection: Connection) -> bytes | None:
+    found = connection.execute(select(meta.c.value).where(meta.c.key == SERVED_SINCE_KEY)).scalar()
+    return None if found is None else bytes(found)
 
 
 def make_config() -> Config:

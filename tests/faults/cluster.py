@@ -272,6 +272,8 @@ class Cluster:
     unclear: list[str] = field(default_factory=list)
     """Why statements were not acknowledged."""
     spoken: int = 0
+    code: Path = ROOT
+    """The checkout whose code is started."""
 
     def __enter__(self) -> Self:
         try:
@@ -335,7 +337,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Ours without settings."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CORDON_")}
-        return {**clean, "PYTHONPATH": str(ROOT)}
+        return {**clean, "PYTHONPATH": str(self.code)}
 
     def await_answers(self, code: str) -> None:
         """Wait until it serves."""

@@ -24,7 +24,7 @@ from app.storage.database import Database
 from app.storage.faults import SchemaMismatch
 from app.storage.part_rows import part_rows_of
 from app.storage.statement_rows import as_row
-from app.storage.tables import REVISIONS, metadata
+from app.storage.tables import REVISIONS, SERVED_SINCE, metadata
 from app.storage.upgrade import MIGRATIONS, locked, make_config, upgrade
 from app.storage.urls import is_sqlite, read_url
 from tests.storage.rows import FAR, NOW_MS, ORIGIN, WALLET, entry_of, event, row
@@ -136,11 +136,41 @@ def test_every_revision_refuses_to_go_back() -> None:
         assert "raise CommandError(\"Cordon's schema only goes forward" in file.read_text("utf-8"), file.name
 
 
+@pytest.mark.parametrize(("since", "goes_on"), [(REVISIONS[0], True), (REVISIONS[-1], True), ("9999", False)])
+async def test_a_newer_schema_that_says_so_is_gone_on_with(empty_url: str, since: str, goes_on: bool) -> None:
+    """What a newer release only added to is run on, and not touched; nothing else is (ADR 0016)."""
+    upgrade(empty_url)
+    with locked(read_url(empty_url)) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute(metadata.tables["meta"].update().where(sa.column("key") == "served_since").values(value=since.encode()))
+    database = Database(empty_url)
+    if goes_on:
+        assert upgrade(empty_url) == "9999"
+        await database.check_schema()
+    else:
+        with pytest.raises(SchemaMismatch, match="9999"):
+            upgrade(empty_url)
+        with pytest.raises(SchemaMismatch, match="newer release"):
+            await database.check_schema()
+    await database.close()
+
+
+async def test_an_upgrade_notes_whose_code_may_go_on(empty_url: str) -> None:
+    """Also in a database that had the newest schema before there was such a note."""
+    for _ in range(2):
+        upgrade(empty_url)
+        with locked(read_url(empty_url)) as connection:
+            found = connection.execute(sa.text("DELETE FROM meta WHERE key = 'served_since' RETURNING value")).scalar_one()
+        assert bytes(found) == SERVED_SINCE.encode()
+    assert SERVED_SINCE in REVISIONS
+
+
 async def test_a_database_of_a_newer_release_is_left_alone(empty_url: str) -> None:
     """Neither the upgrade nor the node touches a schema that it does not know."""
     upgrade(empty_url)
     with locked(read_url(empty_url)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("DELETE FROM meta WHERE key = 'served_since'")
     with pytest.raises(SchemaMismatch, match="9999"):
         upgrade(empty_url)
     database = Database(empty_url)
