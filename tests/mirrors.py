@@ -187,14 +187,16 @@ async def fold_everything(tx: Transaction, keyrings: Mapping[str, Keyring]) -> t
         assert head is not None
         end = min(head.size, mirror.final_size) if mirror and mirror.final_size is not None else head.size
         common = mirror.common if mirror and mirror.state == "forked" else None
-        vector[origin] = OriginState("live", end) if common is None else OriginState("forked", end, common, {"a": end})
+        # The registry counts as far as the branches may be one, where nobody knows where they part.
+        heard = end if mirror is None or common is None else min(max(common, mirror.heard or 0), end)
+        vector[origin] = OriginState("live", end) if common is None else OriginState("forked", end, common, {"a": end}, heard)
         own = await tx.statements.events_between(origin, 0, head.size)
         events += [_on_branch(event, common) for event in own]
         worked[origin] = Keyring(origin, keyrings[origin].documents)
         bad = {event.index for event in own if event.bad}
         for one in await tx.registry.control_events(origin):
             stub = read_stub(dict(one.claims), kid=one.kid, sid=one.sid, lenient=True)
-            if one.index not in bad and one.index < (end if common is None else min(common, end)) and understands(stub):
+            if one.index not in bad and one.index < heard and understands(stub):
                 worked[origin].apply(one.index, stub)
     folded = fold(
         events,
