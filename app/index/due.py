@@ -1,7 +1,8 @@
-"""When time alone will change what a tier says: by places in the logs where all was read at once, by ids as they are read since.
+"""When time alone will change what a tier says: by places in the logs, and by ids of which something odd is said.
 
 An id is read again at the first second at which an item that names it ends, or is told to the public; what was read then says when next.
-A place takes 16 bytes, whatever it names: a million ids are no million strings here.
+A place takes 16 bytes, whatever it names: a million ids are no million strings here. Places that come a few at a time wait until they
+are an eighth of those that stand in order, or until one of them is due.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from app.index.vector import I64, U16
 
 _INDEX_BITS = 48
 _INDEX = (1 << _INDEX_BITS) - 1
+_FEW = 4_096
+_NEVER = 2**62
 
 
 class Due:
@@ -24,20 +27,41 @@ class Due:
         self._seconds = np.empty(0, np.int64)
         self._places = np.empty(0, np.int64)
         self._at = 0
+        self._late: list[tuple[I64, I64]] = []
+        self._late_count = 0
+        self._late_soonest = _NEVER
         self._ids: list[tuple[int, str]] = []
         self._soonest: dict[str, int] = {}
 
     def all_at(self, seconds: I64, logs: U16, indices: I64) -> None:
         """These and no others: by place in a log; second 0: never."""
-        some = np.flatnonzero(seconds)
-        seconds, places = seconds[some], logs[some].astype(np.int64) << _INDEX_BITS | indices[some]
+        self._put_in_order(*_due(seconds, logs, indices))
+        self._late, self._late_count, self._late_soonest = [], 0, _NEVER
+        self._ids, self._soonest = [], {}
+
+    def add_places(self, seconds: I64, logs: U16, indices: I64) -> None:
+        """These beside what there is. A place may come again: it is looked at once for each second that was ever said of it."""
+        seconds, places = _due(seconds, logs, indices)
+        if not len(seconds):
+            return
+        self._late.append((seconds, places))
+        self._late_count += len(seconds)
+        self._late_soonest = min(self._late_soonest, int(seconds.min()))
+        if self._late_count > max(_FEW, len(self._seconds) // 8):
+            self._join()
+
+    def _join(self) -> None:
+        late, self._late, self._late_count, self._late_soonest = self._late, [], 0, _NEVER
+        seconds, places = zip((self._seconds[self._at :], self._places[self._at :]), *late, strict=True)
+        self._put_in_order(np.concatenate(seconds), np.concatenate(places))
+
+    def _put_in_order(self, seconds: I64, places: I64) -> None:
         # One statement names many ids that end together.
         order = np.lexsort((places, seconds))
         seconds, places = seconds[order], places[order]
         is_new = np.ones(len(order), np.bool_)
         is_new[1:] = (seconds[1:] != seconds[:-1]) | (places[1:] != places[:-1])
-        self._seconds, self._places, self._at, self._ids = seconds[is_new], places[is_new], 0, []
-        self._soonest = {}
+        self._seconds, self._places, self._at = seconds[is_new], places[is_new], 0
 
     def add(self, ids: Iterable[tuple[int, str]]) -> None:
         """(second, id), beside what there is; of an id the soonest is enough, as it is read again then."""
@@ -48,6 +72,8 @@ class Due:
 
     def count(self, second: int) -> int:
         """How many places are due at this second; and at least 1 if any id is."""
+        if self._late_soonest <= second:
+            self._join()
         return max(self._end(second) - self._at, 0) + (bool(self._ids) and self._ids[0][0] <= second)
 
     def take_ids(self, second: int) -> list[str]:
@@ -61,7 +87,11 @@ class Due:
         return found
 
     def places(self, second: int, *, most: int) -> tuple[int, dict[int, Sequence[int]]]:
-        """Up to `most` places that are due: how many, and by log the indices of statements. They stay until they are dropped."""
+        """Up to `most` places that are due: how many, and by log the indices of statements. They stay until they are dropped, which is
+        to be done before others are added.
+        """
+        if self._late_soonest <= second:
+            self._join()
         places = self._places[self._at : min(self._at + most, self._end(second))]
         logs = places >> _INDEX_BITS
         return len(places), {int(log): (places[logs == log] & _INDEX).tolist() for log in np.unique(logs)}
@@ -72,3 +102,8 @@ class Due:
 
     def _end(self, second: int) -> int:
         return int(np.searchsorted(self._seconds, second, side="right"))
+
+
+def _due(seconds: I64, logs: U16, indices: I64) -> tuple[I64, I64]:
+    some = np.flatnonzero(seconds)
+    return seconds[some], logs[some].astype(np.int64) << _INDEX_BITS | indices[some]

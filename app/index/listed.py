@@ -169,8 +169,9 @@ class ListedIds:
 
     # --- build -------------------------------------------------------------------------------------------------------
 
-    async def build(self, pages: AsyncIterable[Filing]) -> Built | None:
-        """A file of all that the pages name, beside the one in use; `adopt` it. None if another process is building one.
+    async def build(self, pages: AsyncIterable[Filing], *, room: int = 0) -> Built | None:
+        """A file of all that the pages name, beside the one in use, and with room for so many fingerprints more; `adopt` it. None if
+        another process is building one.
 
         What `add` is told from now on goes into both. Unavailable if the disk has no room, Full if more came meanwhile than was made
         room for.
@@ -188,7 +189,7 @@ class ListedIds:
                         gathered.append(built.digests([(reach, ids[start : start + _SLICE])]))
                         await asyncio.sleep(0)
             distinct = await asyncio.to_thread(_distinct, gathered)
-            count = len(distinct) + sum(map(len, built.late))
+            count = len(distinct) + sum(map(len, built.late)) + room
             path = None if self._folder is None else self._folder / ASIDE
             generation = self._buckets.generation + 1
             built.buckets = Buckets.create(path, buckets_for(count), generation=generation, secret=digester.secret)

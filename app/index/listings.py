@@ -33,6 +33,9 @@ _QUICK = 8
 _MANY = 256
 """From so many ids that moved at once, all that was kept is forgotten rather than sought."""
 
+MOST_TOUCHED = 65_536
+"""Ids that moved and are remembered one by one, or an eighth of what the file holds: beyond that reading all of it anew costs less."""
+
 EPOCH = "@"
 """Under this name, and what tells one database from another, a file keeps the epoch: how often statements moved that were there."""
 
@@ -254,6 +257,8 @@ class ListingIndex:
             self._touched = None
         elif self._touched is not None:
             self._touched |= dict.fromkeys(touched)
+            if len(self._touched) > max(MOST_TOUCHED, 0 if self._listed is None else len(self._listed) // 8):
+                self._touched = None
         self._move_file(touched, announced, advances)
         for told in self._followers:
             told(touched)

@@ -135,7 +135,7 @@ class Showing:
             self.views[tier].put(keys.values(), entries)
             seconds = _sooner(seconds, next_changes(columns, reader, moment))
             self._due.add((second, one) for one, listings in whole.items() if (second := next_change(listings, reader, moment)) is not None)
-        self._due.add((second, row[2]) for row, second in zip(rows, seconds.tolist(), strict=True) if second)
+        self._due.add_places(seconds, columns.logs, columns.indices)
 
     async def _whole(self, tx: Transaction, ids: Collection[str]) -> dict[str, list[Listing]]:
         found: dict[str, list[Listing]] = {one: [] for one in ids}

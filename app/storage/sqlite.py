@@ -33,7 +33,8 @@ SAFE_VERSION = (3, 51, 3)
 _EVERYWHERE = ("foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF", "cell_size_check=ON", "temp_store=MEMORY")
 # A batch of 500 statements dirties some 2 MB: checkpoint every few batches, outside the others' way as only we write.
 _WRITER = ("synchronous=FULL", "busy_timeout=5000", "cache_size=-65536", "journal_size_limit=67108864")
-_READER = ("query_only=ON", "busy_timeout=2000", "cache_size=-16384")
+# Small: what they read stands in the system's memory, once for all of them, and is copied from there in a microsecond a page.
+_READER = ("query_only=ON", "busy_timeout=2000", "cache_size=-4096")
 _QUICK = ("query_only=ON", "busy_timeout=50", "cache_size=-16384")
 _CHECKPOINT_PAGES = 4000
 READ_LIMIT_S = 600.0
@@ -210,6 +211,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], *, size: int, wait_s: float) -
         pool_size=size,
         max_overflow=0,
         pool_timeout=wait_s,
+        pool_use_lifo=True,  # who comes alone has the connection whose pages are at hand; the others' caches stay as small as they are
         pool_reset_on_return=None,  # our transactions end themselves; a second rollback would be a hop for nothing
         connect_args={"isolation_level": None, "cached_statements": 256, "check_same_thread": False},
     )

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from app.domain.answer import Listing, Match, Moment, Scope, find
@@ -225,6 +226,25 @@ def test_what_falls_due_is_told_once() -> None:
     assert due.take_ids(60) == ["b", "b"]
     due.add([(70, "b")])
     assert due.take_ids(70) == ["b"]
+
+
+def test_places_that_come_later_are_due_in_their_turn_whether_few_or_many() -> None:
+    """Those that wait to be put in order are counted as soon as one of them is due; a place that is said twice is looked at once."""
+    due, logs = Due(), np.zeros(3, np.uint16)
+    due.all_at(np.array([100, 300, 0]), logs, np.array([0, 1, 2]))
+    due.add_places(np.array([200, 0, 250]), logs, np.array([5, 6, 7]))
+    due.add_places(np.array([200, 200, 90]), logs, np.array([5, 8, 9]))
+    assert (due.count(89), due.count(90)) == (0, 1)
+    assert due.places(90, most=10) == (1, {0: [9]})
+    due.drop(1)
+    assert due.places(260, most=10) == (4, {0: [0, 5, 8, 7]})
+    due.drop(4)
+    many = np.arange(10_000)
+    for some in np.split(many, 100):
+        due.add_places(some + 1_000, np.zeros(len(some), np.uint16), some)
+    assert (due.count(299), due.count(300), due.count(5_999)) == (0, 1, 5_001)
+    due.all_at(np.array([7]), logs[:1], np.array([1]))
+    assert due.count(20_000) == 1
 
 
 def test_entries_are_spliced_in_order() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from app.domain.reach import CLEAR
 from app.index.buckets import Full
@@ -33,6 +33,8 @@ MOST_BEHIND = 4_096
 
 AT_ONCE = 256
 """Entries of all logs up to which the file is built before the start goes on."""
+MOST_ROOM = 1 << 22
+"""Fingerprints that are yet to come for which room is made at once: 24 MB."""
 FORGET_WITHIN_S = 1_800.0
 """What was erased leaves the file when it is built anew, which is done for that alone no more often."""
 
@@ -114,14 +116,23 @@ class FileKeeper:
         async with self._database.reading() as tx:
             heads = {head.origin: head.size for head in await tx.log.heads()}
             epoch = await read_epoch(tx)
+            room = await self._room(tx, heads)
         try:
-            built = await self._listed.build(self._pages(heads))
+            built = await self._listed.build(self._pages(heads), room=room)
         except Full:
             self._is_spoilt = True  # the next one is measured for what came
             log.info("the index was outgrown while it was built: it is built again")
             return
         if built is not None:
             await self._adopt(built, heads, epoch)
+
+    async def _room(self, tx: Transaction, heads: Mapping[str, int]) -> int:
+        """How many fingerprints the logs are about to bring whose trees are verified further than their entries were taken in: without
+        room for them a file is full after a tenth more, and a node that catches up does little else than build the next one.
+        """
+        to_come = sum(max(mirror.tree_size - heads.get(mirror.origin, 0), 0) for mirror in await tx.mirrors.all())
+        an_entry = max(len(self._listed) / max(sum(heads.values()), 1), 1.0)
+        return min(int(to_come * an_entry), MOST_ROOM)
 
     async def _adopt(self, built: Built, heads: dict[str, int], epoch: int) -> None:
         """Let it take its place when it has what was logged meanwhile, also by others."""
