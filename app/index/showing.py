@@ -126,13 +126,14 @@ class Showing:
         columns = Columns.of(rows, self._logs)
         whole = await self._whole(tx, {row[2] for row in rows if row[-1] & IS_ODD})
         keys = {one: id_key(one) for one in page}
-        seconds = np.zeros(len(columns), np.int64)
+        seconds, first = np.zeros(len(columns), np.int64), None
         for tier, reader in self._readers.items():
             entries = dict(entries_of(columns, self._logs, reader, moment).each())
             entries |= {keys[one]: entry_of(one, listings, reader, moment) for one, listings in whole.items()}
             for one in self._guarded.intersection(page):
                 entries.pop(keys[one], None)
-            self.views[tier].put(keys.values(), entries)
+            self.views[tier].put(keys.values(), entries, like=first)
+            first = first or self.views[tier]
             seconds = _sooner(seconds, next_changes(columns, reader, moment))
             self._due.add((second, one) for one, listings in whole.items() if (second := next_change(listings, reader, moment)) is not None)
         self._due.add_places(seconds, columns.logs, columns.indices)

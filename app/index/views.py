@@ -59,15 +59,19 @@ class View:
         """Whether the buckets are others than those that were frozen last."""
         return bool(self._changed)
 
-    def put(self, keys: Iterable[bytes], entries: Mapping[bytes, bytes]) -> None:
-        """For each of the keys its entry, or none."""
+    def put(self, keys: Iterable[bytes], entries: Mapping[bytes, bytes], *, like: View | None = None) -> None:
+        """For each of the keys its entry, or none. `like`: another tier to which the same was told; what both list is kept once."""
         for key in keys:
             number = bucket_of(key)
             before = self._buckets[number]
             after = with_entry(before, key, entries.get(key, b""))
+            if like is not None and after == like._buckets[number]:  # noqa: SLF001 — of our own kind
+                after = like._buckets[number]  # noqa: SLF001
+            elif after == before:
+                continue
             if after != before:
-                self._buckets[number] = after
                 self._changed.add(number)
+            self._buckets[number] = after
 
     def alike(self, first: int, buckets: Sequence[bytes]) -> list[bytes]:
         """These buckets from number `first` on, as the very objects that stand here where they are equal: tiers share what both list."""

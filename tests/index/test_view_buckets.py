@@ -228,6 +228,26 @@ def test_what_falls_due_is_told_once() -> None:
     assert due.take_ids(70) == ["b"]
 
 
+async def test_what_both_tiers_list_is_kept_once() -> None:
+    """Also where it was told entry by entry; what only one of them lists is its own, and a tier's changes are its own."""
+    public, inner = View(), View()
+    for number in range(20):
+        key, entries = entry(wallet_id(number), number)
+        public.put([key], entries)
+        inner.put([key], entries, like=public)
+    inner.put([id_key(wallet_id(3))], {}, like=public)
+    apart = bucket_of(id_key(wallet_id(3)))
+    ours, theirs = await public.seal(), await inner.seal()
+    assert {number for number in range(BUCKETS) if ours.buckets[number] is not theirs.buckets[number]} == {apart}
+    assert (ours.entries, theirs.entries) == (20, 19)
+    key, entries = entry(wallet_id(3), 3)
+    inner.put([key], entries, like=public)
+    assert (await inner.seal()).buckets[apart] is ours.buckets[apart]
+    assert inner.changed_since(theirs.tree.root) == {apart}
+    inner.put([key], entries, like=public)
+    assert not inner.is_changed
+
+
 def test_places_that_come_later_are_due_in_their_turn_whether_few_or_many() -> None:
     """Those that wait to be put in order are counted as soon as one of them is due; a place that is said twice is looked at once."""
     due, logs = Due(), np.zeros(3, np.uint16)
