@@ -287,6 +287,10 @@ class FellBehind(RolledBack):
     """The database holds less than was signed before, and nothing else: what is missing may be had from a peer."""
 
 
+class DiskRefused(Betrayed):
+    """The disk took no write, as after a fault that made it read-only. What is there may be whole: it is looked at before anything is signed."""
+
+
 class InvalidProof(Refused):
     """A proof, note or receipt that does not verify; offline commands exit with 1."""
 

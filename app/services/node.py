@@ -39,6 +39,8 @@ log = logging.getLogger("cordon.node")
 HEARTBEAT_S = 30.0
 BRAKE = "frozen"  # the value that `cordon freeze` sets
 BRAKE_S = 1.0
+THAW_S = 2.0
+"""Between two looks at whether a disk that took no writes takes them again."""
 FOLLOW_S = 0.05
 WATCH_S = 0.05
 VIEW_REST, LONGEST_REST_S = 4.0, 15.0
@@ -119,6 +121,7 @@ class Node:
         self._every(BRAKE_S, self._obey_brake)
         self._every(BRAKE_S, self.own_documents.look)
         self._every(BRAKE_S, self.keeper.tick, at_once=True)
+        self._every(THAW_S, self._thaw)
         self._every(HEARTBEAT_S, self.gate.heartbeat)
         if self.database.replica is not None:
             self._every(LOOK_S, self.database.replica.look, at_once=True)
@@ -170,6 +173,10 @@ class Node:
         said = await self.database.quick.meta.get(BRAKE)
         if said is not None and self.gate.frozen is None:
             self.gate.freeze(LogFrozen(f"stopped by the operator: {said.decode('utf-8', 'replace')}"))
+
+    async def _thaw(self) -> None:
+        if self.gate.frozen is not None and await self.database.quick.meta.get(BRAKE) is None:
+            await self.gate.thaw()
 
     async def _rehash(self) -> None:
         """Re-hash every entry; a damaged one freezes the log and is named, lookups go on (protocol §3.6)."""

@@ -202,6 +202,21 @@ class Database:
         except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
             raise _ours(error) from error
 
+    @asynccontextmanager
+    async def reading_anew(self) -> AsyncIterator[Transaction]:
+        """A short read transaction over a connection of its own, opened for it: what is there for whoever comes now."""
+        if not isinstance(self._store, SqliteStore):
+            async with self.reading() as tx:
+                yield tx
+            return
+        try:
+            with self._store.reading_anew() as session:
+                yield Transaction(session)
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            raise _ours(error) from error
+        except FileNotFoundError as error:
+            raise Unavailable(f"there is no database at {self._store.path} any more") from error
+
     @property
     def quick(self) -> Transaction:
         """The shelves for reads of a few rows by key; each call sees the newest commit, on SQLite without leaving the thread."""
@@ -276,14 +291,17 @@ class Database:
             "install that release again, or restore the backup made before the upgrade"
         )
 
-    async def check(self) -> tuple[str, ...]:
-        """Probe: right schema, a durable write, and the write read back. Raises Unavailable; answers warnings for the operator."""
+    async def check(self, *, anew: bool = False) -> tuple[str, ...]:
+        """Probe: right schema, a durable write, and the write read back. Raises Unavailable; answers warnings for the operator.
+
+        `anew`: read back as whoever comes now would, so that another file at the same place is noticed.
+        """
         await self.check_schema()
         warnings = await self._store.warnings()
         async with self.transaction() as tx:
             count = int.from_bytes(await tx.meta.get(_PROBE) or b"", "big") + 1
             await tx.meta.set(_PROBE, count.to_bytes(8, "big"))
-        async with self.reading() as tx:
+        async with self.reading_anew() if anew else self.reading() as tx:
             found = int.from_bytes(await tx.meta.get(_PROBE) or b"", "big")
         if found < count:
             raise Unavailable("the database lost a write that it had confirmed: stop the node and look at its disk")

@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.domain.errors import Betrayed, CordonError, Unavailable
+from app.domain.errors import Betrayed, CordonError, DiskRefused, Unavailable
 
 
 class LostRace(Unavailable):
@@ -38,6 +38,8 @@ class SchemaMismatch(Unavailable):
 # serialisation failure, deadlock, lock not available, statement timeout, administrator shutdown, crash shutdown
 _AGAIN = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02"})
 _CANNOT_CONNECT_NOW = "57P03"
+# Not SQLITE_IOERR_FSYNC: after that nobody knows what the disk has, whatever it gives to read (trust-and-ops F-05).
+_NOT_WRITTEN = frozenset({"SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE"})
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")
 
 
@@ -65,6 +67,8 @@ def _from_sqlite(error: sqlite3.Error) -> CordonError | sqlite3.Error:
         return LostRace("the same key was written by somebody else: read again and decide again")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Busy("the database is locked by another process: try again; only one node may run on a SQLite file")
+    if name in _NOT_WRITTEN:
+        return DiskRefused(f"the disk of the database takes no writes ({name}: {error}): see whether it is mounted read-only, and why")
     if name.startswith(_DAMAGED):
         return Betrayed(f"the database file cannot be trusted ({name}: {error}): stop the node, keep the file, restore a backup")
     if name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):

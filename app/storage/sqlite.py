@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,7 @@ class SqliteStore:
         self._lock = asyncio.Lock()
         self._checkpoints = checkpoints
         self._writer: tuple[AsyncConnection, SqliteSession] | None = None
+        self._file: tuple[int, int] | None = None
         self._quick: QuickSession | None = None
         self._quick_connection: sqlite3.Connection | None = None
 
@@ -130,6 +131,22 @@ class SqliteStore:
             self._quick = QuickSession(self._quick_connection)
         return self._quick
 
+    @contextmanager
+    def reading_anew(self) -> Iterator[Session]:
+        """A read transaction in the calling thread, over a connection of its own: what others keep in memory has no part in it. Unavailable
+        if at the path lies another file than the one that is written.
+        """
+        if self._file is not None and _which(self.path) != self._file:
+            raise Unavailable(
+                f"another file was put in the place of {self.path} under the running node: stop it, and find out which is right"
+            )
+        connection = connect_directly(self.path)
+        try:
+            connection.execute("BEGIN")
+            yield QuickSession(connection)
+        finally:
+            connection.close()
+
     async def forget(self) -> None:
         """Make erased bytes leave the write-ahead log too (trust-and-ops ER-4); fails while a reader holds an old snapshot."""
         async with self._alone() as session:
@@ -187,6 +204,7 @@ class SqliteStore:
     async def _open_writer(self) -> tuple[AsyncConnection, SqliteSession]:
         if not self.path.is_file():
             raise SchemaMismatch(f"there is no database at {self.path}: run `cordon db upgrade`")
+        self._file = _which(self.path)
         connection = await self._writers.connect()
         session = SqliteSession(await _driver(connection))
         mode = (await session.script("PRAGMA journal_mode=WAL"))[0][0]
@@ -194,6 +212,12 @@ class SqliteStore:
             await connection.close()
             raise Unavailable(f"the database is in journal mode {mode}, not WAL: run `cordon db upgrade` on a local disk")
         return connection, session
+
+
+def _which(path: Path) -> tuple[int, int]:
+    """What tells a file from any other."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def connect_directly(path: Path, pragmas: tuple[str, ...] = _READER) -> sqlite3.Connection:

@@ -54,6 +54,8 @@ def test_what_could_not_be_synced_is_not_acknowledged(alone: Cluster, tmp_path: 
     assert alone.say("xa", 5) == 5
     with injected(alone, tmp_path / "trace", "fsync,fdatasync", "EIO"):
         assert alone.say("xa", 4) == 0
+        said = alone.log("xa")
+    assert "takes no writes" not in said, "what was not synced may be gone, whatever can be read: no look at the disk is enough"
     if alone.children["xa"].poll() is None:
         alone.kill("xa")
     alone.start("xa")
@@ -62,8 +64,8 @@ def test_what_could_not_be_synced_is_not_acknowledged(alone: Cluster, tmp_path: 
 
 
 def test_a_file_system_that_becomes_read_only_under_a_running_node(alone: Cluster, tmp_path: Path) -> None:
-    """F-06: every write fails with EROFS, as after an error of the disk: nothing is acknowledged, lookups go on, and it says that a human is
-    needed; started anew where it may write, it has all that was acknowledged and goes on.
+    """F-06: every write fails with EROFS, as after an error of the disk: nothing is acknowledged, lookups go on, and it says why. When it may
+    write again it looks at what the disk has, and goes on by itself; a start later all that was acknowledged is there.
     """
     assert alone.say("xa", 3) == 3
     with injected(alone, tmp_path / "trace", "pwrite64,ftruncate,fallocate", "EROFS"):
@@ -73,6 +75,8 @@ def test_a_file_system_that_becomes_read_only_under_a_running_node(alone: Cluste
         assert alone.children["xa"].poll() is None
     assert "log frozen" in alone.log("xa")
     assert "signs nothing at present" in alone.unclear[-1]
+    alone.until(lambda: "takes writes again" in alone.log("xa"), 60.0, "the log signs again")
+    assert alone.say("xa", 2) == 2
     alone.terminate("xa")
     alone.start("xa")
     assert alone.say("xa", 2) == 2

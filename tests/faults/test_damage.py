@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import URL
 
-from app.domain.errors import Betrayed, CordonError, DamagedEntry, RolledBack
+from app.domain.errors import Betrayed, CordonError, DamagedEntry, DiskRefused, LogFrozen, RolledBack
 from app.services.admit import OwnLog
 from app.services.node import Node
 from app.services.screen import Caller as Asking
@@ -74,6 +74,72 @@ async def assert_frozen(node: Node, town: Town, kind: type[CordonError], *texts:
     assert answer["result"]["match"] == "listed"
     assert node.keyring.member("de.bka") is not None
     return node.gate.frozen
+
+
+# --- F-06 ----------------------------------------------------------------------------------------------------------
+
+READ_ONLY = DiskRefused("the disk of the database takes no writes")
+
+
+async def test_a_log_signs_again_when_the_disk_takes_writes_and_has_everything(town: Town, clock: Clock, database_url: str) -> None:
+    """By itself: first what it has, then what is sent again."""
+    await fill(town, database_url)
+    async with town.open(database_url) as node:
+        note, size = (await node.publisher.checkpoint()).note, node.own_log.size
+        clock.advance(s=1)
+        node.gate.freeze(READ_ONLY)
+        await node.gate.thaw()
+        assert node.gate.frozen is None
+        assert (await node.publisher.checkpoint()).note != note
+        (admitted,) = await accept(node, town.signer("de.bka#1").listing(wallet(99)))
+        assert admitted.index == size
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE log_head SET size = size - 1, note_size = 0", RolledBack),
+        ("UPDATE log_entry SET entry = leaf WHERE idx = 44", DamagedEntry),
+        ("UPDATE log_tile SET hashes = leaf FROM log_entry WHERE slot = 0 AND log_entry.idx = 44", DamagedEntry),
+        ("DELETE FROM log_entry WHERE idx = 44", DamagedEntry),
+    ],
+)
+async def test_a_disk_that_came_back_otherwise_freezes_for_good(
+    town: Town, database_url: str, statement: str, kind: type[CordonError]
+) -> None:
+    """Less, or other bytes, than this log had come to: nothing is signed, and no later look at the disk changes that."""
+    await fill(town, database_url)
+    async with town.open(database_url) as node:
+        by_hand(database_url, statement)
+        node.gate.freeze(READ_ONLY)
+        for _ in range(2):
+            await node.gate.thaw()
+            assert isinstance(node.gate.frozen, kind), node.gate.frozen
+        assert words(await submit(node, town.signer("de.bka#1").listing(wallet(99)))) == ["log_frozen"]
+
+
+async def test_a_disk_that_came_back_is_no_cure_for_anything_else(town: Town, database_url: str) -> None:
+    """Whoever froze the log for another reason, before or after, has the last word."""
+    await fill(town, database_url)
+    async with town.open(database_url) as node:
+        for reason in (RolledBack("less than was signed"), LogFrozen("stopped by the operator")):
+            node.gate.freeze(reason)
+            node.gate.freeze(READ_ONLY)
+            await node.gate.thaw()
+            assert node.gate.frozen is reason
+
+
+async def test_another_file_at_the_place_of_the_database_thaws_nothing(town: Town, sqlite_migrated_url: str, tmp_path: Path) -> None:
+    """The node still holds the file that it opened; what lies at the path now never heard of what is written there."""
+    await fill(town, sqlite_migrated_url)
+    path = Path(str(read_url(sqlite_migrated_url).database))
+    async with town.open(sqlite_migrated_url) as node:
+        await node.database.forget()  # all of it stands in the file itself
+        shutil.copyfile(path, tmp_path / "copy")
+        (tmp_path / "copy").replace(path)
+        node.gate.freeze(READ_ONLY)
+        await node.gate.thaw()
+        assert node.gate.frozen is READ_ONLY
 
 
 # --- F-07 ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, DamagedEntry, LogFrozen, Refused, Unavailable
+from app.domain.errors import Betrayed, CordonError, DamagedEntry, DiskRefused, LogFrozen, Refused, Unavailable
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import Announced, ListingIndex
@@ -119,9 +119,7 @@ class Gate:
                 # First of all, so that also over a damaged edge those who look up are known for who they are.
                 await self._read_registry(tx)
                 self._faces = await faces_of(tx, self.origin)
-                await self._catch_up(tx)
-                await self._log.check_anchor(tx)
-                await self._log.check_newest(tx)
+                await self._compare(tx)
             if before_signing is not None:
                 await before_signing()
             await self._log.sign()
@@ -145,7 +143,9 @@ class Gate:
             self._tell(one, _stopping())
 
     def freeze(self, error: CordonError) -> None:
-        """Sign nothing more until an operator has looked (protocol §3.6)."""
+        """Sign nothing more until an operator has looked (protocol §3.6). A disk that takes no writes is no reason in place of another."""
+        if isinstance(error, DiskRefused) and self._frozen is not None:
+            return
         self._frozen = error
         log.critical("log frozen: %s", error.detail)
 
@@ -193,12 +193,40 @@ class Gate:
         """Sign again: what was missing is there. Betrayed, and the log stays frozen, if the anchor says otherwise."""
         async with self._lock:
             async with self._database.reading() as tx:
-                await self._catch_up(tx)
-                await self._log.check_anchor(tx)
-                await self._log.check_newest(tx)
-            await self._log.sign()
-            self._frozen = None
+                await self._compare(tx)
+            await self._sign_again()
         await self._forget_if_due()
+
+    async def thaw(self) -> None:
+        """After a disk took no write (trust-and-ops F-06): sign again as soon as it takes them and holds all that this log had come to.
+
+        Compared is what whoever comes now would read, not what this process remembers of it. What does not fit freezes for good; every
+        other reason to be frozen is for a human.
+        """
+        async with self._lock:
+            if not isinstance(self._frozen, DiskRefused):
+                return
+            try:
+                await self._database.check(anew=True)
+                async with self._database.reading_anew() as tx:
+                    await self._compare(tx)
+                await self._sign_again()
+            except (DiskRefused, Unavailable, OSError):
+                return  # not yet
+            except Betrayed as error:
+                self.freeze(error)
+                return
+        log.warning("the disk takes writes again and holds all %d entries of %s: it signs", self._log.size, self.origin)
+        await self._forget_if_due()
+
+    async def _compare(self, tx: Transaction) -> None:
+        await self._catch_up(tx)
+        await self._log.check_anchor(tx)
+        await self._log.check_newest(tx)
+
+    async def _sign_again(self) -> None:
+        await self._log.sign()
+        self._frozen = None
 
     # --- the door ------------------------------------------------------------------------------------------------
 
