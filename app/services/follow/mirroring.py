@@ -117,11 +117,8 @@ class Mirroring:
         return checkpoint, None if age is None else now - age
 
     async def tree(self, origin: str) -> Tree:
-        """The tree of a followed log as this node has recomputed it."""
-        tree = self._trees.get(origin)
-        if tree is None:
-            tree = self._trees[origin] = await load_tree(self._database, origin)
-        return tree
+        """The tree of a followed log as this node has recomputed it. Not kept: who reads it beside a `sync` may have an older one."""
+        return self._trees.get(origin) or await load_tree(self._database, origin)
 
     async def root_of(self, origin: str, size: int) -> bytes:
         """The root of our own copy of a log at a size that it has reached."""
@@ -148,8 +145,7 @@ class Mirroring:
                 raise
 
     async def _sync(self, checkpoint: Checkpoint, note: str, heard_s: int | None, via: Via) -> int:
-        origin = checkpoint.origin
-        tree = await self.tree(origin)
+        tree = self._trees[checkpoint.origin] = await self.tree(checkpoint.origin)
         lines: Sequence[OfferedLine] = ()
         if checkpoint.size <= tree.size:
             if not await self._agrees(tree, checkpoint, note, via):
@@ -210,6 +206,9 @@ class Mirroring:
         grower = await MirrorTree.open(lambda path: via.client.tile(path, ohash), tree.edge, checkpoint)
         async for batch in grower.batches():
             async with self._database.transaction() as tx:
+                mirror = await tx.mirrors.get(tree.origin)
+                if mirror is None or mirror.tree_size != tree.size:
+                    raise _moved(tree.origin)
                 await tx.log.write_tiles(tree.origin, batch)
         await self._keep_tree(tree, grower.edge, {}, note)
 
@@ -227,12 +226,14 @@ class Mirroring:
         origin, size, root, before = tree.origin, edge.frontier.size, edge.frontier.root(), tree.size
 
         async def work(tx: Transaction) -> bool:
+            if not await tx.mirrors.set_tree(origin, size, root, note, old_size=before):
+                return False  # tiles of an older tree would take the place of longer ones
             if tiles:
                 await tx.log.write_tiles(origin, tiles)
-            return await tx.mirrors.set_tree(origin, size, root, note, old_size=before)
+            return True
 
         if not await self._database.at_once(work):
-            raise LostRace(f"another worker has moved the mirror of {origin}: look again")
+            raise _moved(origin)
         tree.edge, tree.note = edge, note
 
     # --- taking the entries in -----------------------------------------------------------------------------------------
@@ -387,3 +388,7 @@ class Mirroring:
                 async with self._locks[origin]:
                     moved += (await self._gate.supply(origin, offered, relay_from=None if via.is_origin else via.node)).logged
         return moved
+
+
+def _moved(origin: str) -> LostRace:
+    return LostRace(f"another worker has moved the mirror of {origin}: look again")

@@ -1,0 +1,64 @@
+"""Two workers of one node that mirror the same log: whoever remembers an older tree writes nothing over the newer one."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services.follow.mirroring import Mirroring
+from app.services.follow.tree import load_tree
+from app.storage.faults import LostRace
+from tests.factories import wallet
+from tests.simulator import World
+
+pytestmark = pytest.mark.slow
+
+
+def another_worker(mirroring: Mirroring) -> Mirroring:
+    """The same database and the same manners, and a memory of its own."""
+    other = copy.copy(mirroring)
+    other._trees, other._locks = {}, defaultdict(asyncio.Lock)
+    return other
+
+
+@pytest.mark.parametrize("label", [{}, {"tlp": "AMBER", "aud": ["xa.lka"]}], ids=["by entries", "by tiles"])
+async def test_an_older_tree_is_not_written_over_the_newer_one(tmp_path: Path, label: dict[str, Any]) -> None:
+    """Both follow xa; one takes in two entries, the other is shown the first of them later: it has lost the race, and all that is stored stands."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        await world.settle()
+        xa, federation, database = world["xa"], world["xb"].node.federation, world["xb"].node.database
+        assert federation is not None
+        origin, via = xa.origin, federation.followers[f"{xa.code}.example"].via
+        first = federation.mirroring
+        second = another_worker(first)
+        size = await second.sync(origin, xa.node.own_log.note, via)
+        notes = []
+        for number in range(2):
+            await xa.say(xa.signer("xa.bka#1").listing(wallet(number), **label))
+            notes.append(xa.node.own_log.note)
+        assert await first.sync(origin, notes[1], via) == size + 2
+        with pytest.raises(LostRace):
+            await second.sync(origin, notes[0], via)
+        assert (await load_tree(database, origin)).size == size + 2
+        assert await second.sync(origin, notes[0], via) == size + 2
+
+
+async def test_who_only_looks_does_not_remember_for_those_who_follow(tmp_path: Path) -> None:
+    """A question about the tree reads it while a round takes in more: the next round starts from what was taken in."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        await world.settle()
+        xa, federation = world["xa"], world["xb"].node.federation
+        assert federation is not None
+        mirroring, via = federation.mirroring, federation.followers[f"{xa.code}.example"].via
+        mirroring.forget(xa.origin)
+        size = (await mirroring.tree(xa.origin)).size
+        await xa.say(xa.signer("xa.bka#1").listing(wallet(1)))
+        assert await another_worker(mirroring).sync(xa.origin, xa.node.own_log.note, via) == size + 1
+        assert (await mirroring.tree(xa.origin)).size == size + 1
