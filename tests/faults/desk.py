@@ -152,7 +152,7 @@ class Desk:
 
     def client(self) -> Client:
         """The exchange's client; it does not try again."""
-        return Client(self.cluster.stations[CODE].inside, Options(api_key=self.key, timeout_s=5, max_wait_s=0))
+        return Client(self.cluster.stations[CODE].inside, Options(api_key=self.key, timeout_s=20, max_wait_s=0))
 
     # --- what the agency says -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +32,8 @@ from tests.simulator import ASSESSED
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 0.25
+PATIENCE_S = 0.5
+"""The deadline of a question while a peer drips or says nothing: what is tested is that there is one."""
 MEMORY = 32 * 2**20
 
 
@@ -108,9 +108,8 @@ async def open_scene(folder: Path, url: str, clock: Clock) -> AsyncIterator[Scen
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, sqlite_migrated_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """Deadlines are shortened: what is tested is that there are any."""
-    monkeypatch.setattr("app.sdk.peer._DEADLINE_S", PATIENCE_S)
+async def scene(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> AsyncIterator[Scene]:
+    """Everybody knows everybody, and nobody has been wicked yet."""
     async with open_scene(tmp_path, sqlite_migrated_url, clock) as one:
         yield one
 
@@ -139,12 +138,13 @@ async def commit(scene: Scene, vice: Vice) -> list[CordonError]:
     news, before = scene.grow(scene.good), scene.evil.committed
     scene.clock.advance(s=61)  # root documents and what is withheld are due again
     scene.evil.vice = vice
-    began = time.monotonic()
-    async with asyncio.timeout(20):
-        errors = await scene.look()
-        errors += await scene.look()  # the first may have been for the root documents
+    async with asyncio.timeout(120):  # the slow ones would go on for ten minutes and more
+        with pytest.MonkeyPatch.context() as patched:
+            if vice.is_slow:
+                patched.setattr("app.sdk.peer._DEADLINE_S", PATIENCE_S)
+            errors = await scene.look()
+            errors += await scene.look()  # the first may have been for the root documents
     assert scene.evil.committed > before, f"{vice.name} was never asked for"
-    assert time.monotonic() - began < 15, vice.name
     await scene.assert_others_stand(news)
     return errors
 
