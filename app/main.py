@@ -40,7 +40,7 @@ from app.services.admit import FileKeeper, Gate, GateRules, OwnLog
 from app.services.admit.foreign import ForeignGate
 from app.services.admit.quorum import read_policy
 from app.services.attest import Attestation
-from app.services.audit import AccessLog
+from app.services.audit import AccessLog, Then
 from app.services.bulk import Bulk
 from app.services.consult import Consultation
 from app.services.deliver import Deliverer
@@ -202,8 +202,8 @@ def _sandbox(index: ListingIndex, *, moment: Callable[[], Moment], access_log: A
         live = moment()
         return replace(live, protected=lambda id_: id_ == SANDBOX_PROTECTED or live.protected(id_))
 
-    async def record(entries: Sequence[AuditEntry]) -> None:
-        await access_log.record([one for one in entries if one.subject not in SANDBOX_IDS])
+    async def record(entries: Sequence[AuditEntry], *, then: Then | None = None) -> None:
+        await access_log.record([one for one in entries if one.subject not in SANDBOX_IDS], then=then)
 
     return Screening(SandboxIndex(index), moment=now, record=record)
 

@@ -184,13 +184,21 @@ class Passage:
             ]
         await self._send(message)
 
-    async def answer(self, body: bytes, cache: Header) -> None:
-        """A whole answer with 200, in JSON."""
+    def answer_at_once(self, body: bytes, cache: Header) -> bool:
+        """A whole answer with 200, in JSON, if it can leave without waiting; False if `answer` has to be awaited."""
+        # A server looks at each header of an answer anew; these were made here, and most of them long ago.
+        if self._whole is None or not self._whole(self._edge.lines_of(self, cache, len(body)), body):
+            return False
         self.is_started = True
         self.status = 200
-        # A server looks at each header of an answer anew; these were made here, and most of them long ago.
-        if self._whole is not None and self._whole(self._edge.lines_of(self, cache, len(body)), body):
+        return True
+
+    async def answer(self, body: bytes, cache: Header) -> None:
+        """A whole answer with 200, in JSON."""
+        if self.answer_at_once(body, cache):
             return
+        self.is_started = True
+        self.status = 200
         headers = [
             _JSON,
             cache,

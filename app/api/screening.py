@@ -8,6 +8,7 @@ bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
@@ -43,6 +44,7 @@ from app.api.receipts import screen_with_receipt
 from app.api.sandbox import degraded_if_asked, screening_for
 from app.domain.errors import BadRequest, Forbidden, Schema, TooLarge, Unauthenticated
 from app.domain.permission import Action, Caller, permit
+from app.services.screen import Answer
 from app.services.screen import Caller as Asker
 from app.services.screen import Query as Row
 
@@ -111,9 +113,10 @@ class ScreenOne:
             _count(api, asking.caller, told)
             await passage.answer(orjson.dumps(words), _CACHE[_cache_of(_tlps(told))])
             return
-        answer = await api.node.screening.answer_one(Row(last, chain, tag), asker)
+        answer = await api.node.screening.answer_one(Row(last, chain, tag), asker, partial(_tell, passage))
         api.measures.lookups[answer.match, asking.word] += 1
-        await passage.answer(answer.body, _CACHE[_cache_of(answer.tlps)] if answer.tlps else _NOT_KEPT)
+        if not passage.is_started:
+            await passage.answer(answer.body, _keeping(answer))
 
     def _asking(self, caller: Caller) -> Asking:
         known = self._askings.get(caller.actor)
@@ -122,6 +125,15 @@ class ScreenOne:
                 self._askings.clear()
             known = self._askings[caller.actor] = Asking(self._api, caller)
         return known
+
+
+def _tell(passage: Passage, answer: Answer) -> None:
+    """Send an answer in the moment in which it may leave."""
+    passage.answer_at_once(answer.body, _keeping(answer))
+
+
+def _keeping(answer: Answer) -> Header:
+    return _CACHE[_cache_of(answer.tlps)] if answer.tlps else _NOT_KEPT
 
 
 def _pairs(query_string: bytes) -> dict[str, str]:

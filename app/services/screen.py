@@ -9,9 +9,10 @@ logged; of a hit the access log keeps the id, since that is what it is for (trus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -101,6 +102,14 @@ class Screened:
     moment: Moment
 
 
+class Record(Protocol):
+    """Who makes durable what is about to be told (`services/audit`)."""
+
+    async def __call__(self, entries: Sequence[AuditEntry], *, then: Callable[[], object] | None = None) -> None:
+        """`then` is called as soon as they are durable, before this returns."""
+        ...
+
+
 _Read = Wallet | Indicator | InvalidAddress
 """What a row asks for, or why it cannot be read."""
 
@@ -136,7 +145,7 @@ class _Hit(NamedTuple):
 class Screening:
     """Answers from the index at the moment the clock tells."""
 
-    def __init__(self, index: Knowing, *, moment: Callable[[], Moment], record: Callable[[Sequence[AuditEntry]], Awaitable[None]]) -> None:
+    def __init__(self, index: Knowing, *, moment: Callable[[], Moment], record: Record) -> None:
         self._index = index
         self._moment = moment
         self._record = record
@@ -154,8 +163,11 @@ class Screening:
             await self._record([done.entry])
         return {**self.frame(moment), "result": done.words}
 
-    async def answer_one(self, query: Query, caller: Caller) -> Answer:
-        """`screen_one` as JSON, byte for byte, for the hot path: what many answers have in common is written once."""
+    async def answer_one(self, query: Query, caller: Caller, tell: Callable[[Answer], object] | None = None) -> Answer:
+        """`screen_one` as JSON, byte for byte, for the hot path: what many answers have in common is written once.
+
+        `tell` is given an answer that had to be recorded in the moment in which it may leave, somewhat before this returns it.
+        """
         try:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
         except InvalidAddress as error:
@@ -166,20 +178,21 @@ class Screening:
             return self._miss(query, subject.id, moment)
         phrase = self._plain(known, subject, caller.reader, moment)
         if phrase is not None and query.reference is None:
-            entry = _plain_entry(subject.id, phrase, caller, moment)
-            if entry is not None:
-                await self._record([entry])
             line = _plain_line(_head(query, subject.id), phrase, None)
-            return Answer(b'%b{"row":0,%b}' % (self._open(moment), line.body), line.match, phrase.tlps)
+            answer = Answer(b'%b{"row":0,%b}' % (self._open(moment), line.body), line.match, phrase.tlps)
+            return await self._recorded(answer, _plain_entry(subject.id, phrase, caller, moment), tell)
         finding = find_in(known, subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
             return self._miss(query, subject.id, moment)
-        entry = _audit_entry(subject.id, finding, caller, moment)
-        if entry is not None:
-            await self._record([entry])
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         body = self._open(moment) + orjson.dumps(words) + b"}"
-        return Answer(body, str(finding.match), tuple([max_tlp(listing) for listing in finding.statements]))
+        answer = Answer(body, str(finding.match), tuple([max_tlp(listing) for listing in finding.statements]))
+        return await self._recorded(answer, _audit_entry(subject.id, finding, caller, moment), tell)
+
+    async def _recorded(self, answer: Answer, entry: AuditEntry | None, tell: Callable[[Answer], object] | None) -> Answer:
+        if entry is not None:
+            await self._record([entry], then=None if tell is None else partial(tell, answer))
+        return answer
 
     def _miss(self, query: Query, subject: str, moment: Moment) -> Answer:
         return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject)), "not_listed", ())

@@ -127,20 +127,40 @@ class Journal:
         self.id, self._link, self._end = head[len(_MAGIC) :], sha256(head).digest(), _HEAD_BYTES
         self._take_room()
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether the disk is so quick at present that it is simply waited for: then `append_here` will do."""
+        return not self._asides_left
+
     async def append(self, payload: bytes) -> int:
         """One group, durable when this returns; where it ends. Unavailable if the disk does not take it."""
-        link = sha256(self._link + payload).digest()
-        data = b"".join((len(payload).to_bytes(_LENGTH_BYTES, "big"), payload, link))
+        if self.is_quick:
+            return self.append_here(payload)
+        self._asides_left -= 1
+        link, data = self._framed(payload)
+        try:
+            _write(self._handle, data, self._end)
+            code = await self._sync_aside()
+        except OSError as error:
+            code = error.errno or EIO
+        return self._advanced(link, data, code)
+
+    def append_here(self, payload: bytes) -> int:
+        """The same in the thread of the loop, which the disk holds up."""
+        link, data = self._framed(payload)
         code = 0
         try:
             _write(self._handle, data, self._end)
-            if self._asides_left:
-                self._asides_left -= 1
-                code = await self._sync_aside()
-            else:
-                self._sync_here()
+            self._sync_here()
         except OSError as error:
             code = error.errno or EIO
+        return self._advanced(link, data, code)
+
+    def _framed(self, payload: bytes) -> tuple[bytes, bytes]:
+        link = sha256(self._link + payload).digest()
+        return link, b"".join((len(payload).to_bytes(_LENGTH_BYTES, "big"), payload, link))
+
+    def _advanced(self, link: bytes, data: bytes, code: int) -> int:
         if code:
             with suppress(OSError):  # half of it may stand there, and the next may be shorter
                 os.ftruncate(self._handle, self._end)

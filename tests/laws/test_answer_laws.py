@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -206,7 +206,7 @@ def test_a_link_that_one_reader_cannot_see_is_told_to_the_next(one: Listing, oth
     )
 
 
-async def _drop(entries: Sequence[AuditEntry]) -> None:
+async def _drop(entries: Sequence[AuditEntry], *, then: Callable[[], object] | None = None) -> None:
     """Nobody reads them here."""
 
 
@@ -268,8 +268,10 @@ def compare(held: Sequence[Listing], links: Sequence[Link], asked: Sequence[Visi
     now = [Moment(now_ms=0)]
     recorded: list[AuditEntry] = []
 
-    async def record(entries: Sequence[AuditEntry]) -> None:
+    async def record(entries: Sequence[AuditEntry], *, then: Callable[[], object] | None = None) -> None:
         recorded.extend(entries)
+        if then is not None:
+            then()
 
     screening = Screening(Told(held, links), moment=lambda: now[0], record=record)
 

@@ -9,10 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from app.domain.errors import Unavailable
 from app.services.audit import PORTION, AccessLog
 from app.storage.audit import AuditEntry
 from app.storage.database import Database, Transaction
@@ -85,6 +87,52 @@ async def test_what_is_recorded_reaches_chain_and_told_index(database: Database)
     assert len(await kept(database)) == len(found) + 1
     async with database.reading() as tx:
         assert await tx.told.of(["sid7"]) == [Told("o/green", "log", "sid7", "eip155:1:7", "active", entry(7).at_ms, entry(7).at_ms)]
+
+
+async def test_an_answer_at_hand_leaves_when_its_entry_is_durable(database: Database) -> None:
+    """Not before, and before `record` returns; one that cannot be sent is its own caller's matter; after a fault nothing is sent."""
+    log = AccessLog(database)
+    await log.start()
+    sent: list[int] = []
+
+    def send(number: int) -> None:
+        if log._journal is not None:
+            assert number in [one.at_ms - 1_790_000_000_000 for some, _ in log._groups for one in some]
+        if number == 2:
+            raise ConnectionError("he has gone")
+        sent.append(number)
+
+    async def hit(number: int) -> bool:
+        await log.record([entry(number)], then=partial(send, number))
+        return number in sent
+
+    first, second, third = await asyncio.gather(*map(hit, (1, 2, 3)), return_exceptions=True)
+    assert (first, type(second), third) == (True, ConnectionError, True)
+    assert sent == [1, 3]
+    if log._journal is not None:
+        handle = log._journal._handle
+        kept_open, reading = os.dup(handle), os.open(log._journal.path, os.O_RDONLY)
+        os.dup2(reading, handle)
+        with pytest.raises(Unavailable):
+            await hit(4)
+        os.dup2(kept_open, handle)
+        os.close(kept_open)
+        os.close(reading)
+    assert await hit(5)
+    assert sent == [1, 3, 5]
+    await log.stop()
+    assert sorted(one.subject for one in await kept(database)) == [f"eip155:1:{number}" for number in (1, 2, 3, 5)]
+
+
+async def test_stopping_waits_for_what_was_asked_for_last(database: Database) -> None:
+    """An entry that nobody has begun to write yet is written, and its caller told."""
+    log = AccessLog(database)
+    await log.start()
+    asked = asyncio.create_task(log.record([entry(1)]))
+    await asyncio.sleep(0)
+    await log.stop()
+    await asked
+    assert len(await kept(database)) == 1
 
 
 @pytest.mark.parametrize("size", [1, 400])
