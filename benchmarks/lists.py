@@ -20,7 +20,7 @@ from app.domain.address.evm import tron_id
 from app.domain.checksums import base58_encode
 from app.domain.reach import CLEAR
 from app.index import vector
-from app.index.listed import Filing, ListedIds
+from app.index.listed import ListedIds, Page
 from app.main import create_app
 from benchmarks.pauses import FILE, Recorder
 
@@ -55,8 +55,8 @@ def filler(count: int) -> vector.U64:
 async def fill(listed: ListedIds, ids: Sequence[str], count: int, *, places: Mapping[str, int]) -> None:
     """A file of `ids`, all of them for everybody, and of `count` others, that stands at these places."""
 
-    async def pages() -> AsyncIterator[Filing]:
-        yield [(CLEAR, ids)]
+    async def pages() -> AsyncIterator[Page]:
+        yield [(CLEAR, "\n".join(ids))]
         assert listed._built is not None  # noqa: SLF001
         listed._built.late.append(filler(count))  # noqa: SLF001
 

@@ -43,8 +43,10 @@ FULL_SOON = 0.73
 """Share in use from which the owner should build a larger file."""
 _BATCH = 256
 """From so many ids on the arrays are worth their fixed cost."""
-_SLICE = 4_096
-"""Ids or fingerprints worked on between two chances for others: a few milliseconds."""
+_SLICE = 16_384
+"""Fingerprints that are put into a new file between two chances for others: a few milliseconds."""
+_CUT = 1 << 18
+"""Bytes of ids that are hashed between two chances for others: as long."""
 _WAIT_S = 0.25
 _PAUSE_S = 0.000_5
 _READERS_KEPT = 4_096
@@ -53,6 +55,8 @@ _REOPEN_AFTER_S = 0.05
 
 Filing = Iterable[tuple[str, Sequence[str]]]
 """(reach, ids): what is to be filed, for whom (`storage` column `reach`)."""
+Page = Iterable[tuple[str, str]]
+"""The same with the ids as one text, parted by line feeds, as the database joins them: no id of millions becomes an object."""
 
 
 @dataclass(slots=True)
@@ -66,13 +70,19 @@ class Built:
     marks: set[str] = field(default_factory=set)
     late: list[U64] = field(default_factory=list)
 
-    def digests(self, filing: Filing) -> U64:
-        """What is to be added for these, marks of classes included."""
-        return _digests(self.digester, self.shapes, filing, self.marks)
+    async def gather(self, pages: AsyncIterable[Page]) -> list[U64]:
+        """What is to be added for all that the pages name, marks of classes included."""
+        gathered: list[U64] = []
+        async for page in pages:
+            for reach, text in page:
+                for some in _cut(text.encode("utf-8")):
+                    gathered += _turned(self.digester, self.shapes.ids_in(some), reach, self.marks)
+                    await asyncio.sleep(0)
+        return gathered
 
     def take(self, filing: Filing) -> None:
         """File these, too; a file that is full already will not be used."""
-        digests = self.digests(filing)
+        digests = _digests(self.digester, self.shapes, filing, self.marks)
         if self.buckets is None:
             self.late.append(digests)
             return
@@ -169,9 +179,9 @@ class ListedIds:
 
     # --- build -------------------------------------------------------------------------------------------------------
 
-    async def build(self, pages: AsyncIterable[Filing], *, room: int = 0) -> Built | None:
+    async def build(self, pages: AsyncIterable[Page], *, room: int = 0) -> Built | None:
         """A file of all that the pages name, beside the one in use, and with room for so many fingerprints more; `adopt` it. None if
-        another process is building one.
+        another process is building one, or just has.
 
         What `add` is told from now on goes into both. Unavailable if the disk has no room, Full if more came meanwhile than was made
         room for.
@@ -182,20 +192,19 @@ class ListedIds:
         digester = Digester(os.urandom(SECRET_BYTES))
         built = self._built = Built(digester, Shapes(digester), handle)
         try:
-            gathered: list[U64] = []
-            async for page in pages:
-                for reach, ids in page:
-                    for start in range(0, len(ids), _SLICE):
-                        gathered.append(built.digests([(reach, ids[start : start + _SLICE])]))
-                        await asyncio.sleep(0)
+            gathered = await built.gather(pages)
             distinct = await asyncio.to_thread(_distinct, gathered)
+            gathered.clear()
             count = len(distinct) + sum(map(len, built.late)) + room
             path = None if self._folder is None else self._folder / ASIDE
             generation = self._buckets.generation + 1
-            built.buckets = Buckets.create(path, buckets_for(count), generation=generation, secret=digester.secret)
-            for some in (distinct, *built.late):
+            built.buckets = made = Buckets.create(path, buckets_for(count), generation=generation, secret=digester.secret)
+            for start in range(0, len(distinct), _SLICE):
+                vector.fill(made, distinct[start : start + _SLICE])
+                await asyncio.sleep(0)
+            for some in built.late:
                 for start in range(0, len(some), _SLICE):
-                    vector.add(built.buckets, some[start : start + _SLICE])
+                    vector.add(made, some[start : start + _SLICE])
                     await asyncio.sleep(0)
             await asyncio.to_thread(built.buckets.flush)
         except BaseException:
@@ -209,7 +218,10 @@ class ListedIds:
         handle = _open_lock(self._folder / BUILDING)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_replaced = any(one.generation > self._buckets.generation and not one.is_moved for one in _mapped(self._folder / NAME))
         except BlockingIOError:
+            is_replaced = True
+        if is_replaced:
             os.close(handle)
             return None
         return handle
@@ -415,17 +427,34 @@ def _digests(digester: Digester, shapes: Shapes, filing: Filing, marks: set[str]
             digests = shapes.ids(ids)
         else:
             digests = np.array([digester.digest(key) for text in ids for key in keys_of_id(text)], np.uint64)
-        for name in read_reach(reach):
-            turn = digester.turn(name)
-            found.append(digests ^ np.uint64(turn) if turn else digests)
-            if name != CLEAR and name not in marks:
-                marks.add(name)
-                found.append(np.array([digester.mark(name)], np.uint64))
+        found += _turned(digester, digests, reach, marks)
     return np.concatenate(found) if found else np.empty(0, np.uint64)
 
 
+def _turned(digester: Digester, digests: U64, reach: str, marks: set[str]) -> list[U64]:
+    """The digests for each class of a reach, and the marks of those classes that are not among `marks` yet."""
+    found: list[U64] = []
+    for name in read_reach(reach):
+        turn = digester.turn(name)
+        found.append(digests ^ np.uint64(turn) if turn else digests)
+        if name != CLEAR and name not in marks:
+            marks.add(name)
+            found.append(np.array([digester.mark(name)], np.uint64))
+    return found
+
+
+def _cut(text: bytes) -> Iterator[bytes]:
+    """A text in parts of whole lines, about _CUT bytes each."""
+    start = 0
+    while (end := text.find(b"\n", start + _CUT)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    if start < len(text):
+        yield text[start:]
+
+
 def _distinct(digests: Sequence[U64]) -> U64:
-    return np.unique(np.concatenate(digests)) if digests else np.empty(0, np.uint64)
+    return vector.by_home(np.concatenate(digests)) if digests else np.empty(0, np.uint64)
 
 
 def _add(buckets: Buckets, digests: U64) -> None:

@@ -157,17 +157,21 @@ class Shapes:
 
     def ids(self, ids: Sequence[str]) -> U64:
         """Every digest under which these canonical ids are filed, in no order."""
-        text = without_zeros("\n".join(ids).encode("utf-8"))
-        buffer = b"".join((b"\n" * PAD, text, b"\n" * PAD))
+        return self.ids_in("\n".join(ids).encode("utf-8"))
+
+    def ids_in(self, text: bytes) -> U64:
+        """The same of ids parted by line feeds, of which the last has none."""
+        buffer = b"".join((b"\n" * PAD, without_zeros(text), b"\n" * PAD))
         ends = np.flatnonzero(np.frombuffer(buffer, np.uint8)[PAD : PAD + len(text) + 1] == 10) + PAD
         starts = np.concatenate(([PAD], ends[:-1] + 1))
         heads = np.zeros(len(starts), np.int64)
         for head in _HEADS:
             heads[np.frombuffer(gather(buffer, starts, len(head)), f"S{len(head)}") == head] = len(head)
         rows = self.read(buffer, starts + heads, ends - starts - heads)
-        slow = np.flatnonzero(rows.slow | (heads == 0))
-        others = [self._digester.digest(key) for at in slow for key in keys_of_id(ids[int(at)])]
-        rows.slow[slow] = True
+        rows.slow |= heads == 0
+        slow = np.flatnonzero(rows.slow)
+        careful = [text[at - PAD : end - PAD].decode("utf-8") for at, end in zip(starts[slow].tolist(), ends[slow].tolist(), strict=True)]
+        others = [self._digester.digest(key) for id_ in careful for key in keys_of_id(id_)]
         second = rows.second[~rows.slow[rows.second_rows]]
         return np.concatenate((rows.digests[~rows.slow], second, np.array(others, np.uint64)))
 

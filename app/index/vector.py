@@ -117,7 +117,7 @@ def add(buckets: Buckets, digests: U64) -> int:
     table = table_of(buckets)
     count = plain = placed = 0
     for start in range(0, len(digests), PIECE):
-        piece = np.unique(digests[start : start + PIECE])
+        piece = by_home(digests[start : start + PIECE])
         homes, marks = split(piece[~_probe(table, piece)], len(table))
         more_plain, more_placed = _place(table, homes, marks)
         count += len(marks)
@@ -125,6 +125,29 @@ def add(buckets: Buckets, digests: U64) -> int:
         placed += more_placed
     buckets.settle(count, plain, placed)
     return count
+
+
+def by_home(digests: U64) -> U64:
+    """Each of them once, in the order of their buckets, whatever the size of the file: by the lower half first.
+
+    Not `np.unique`, which hashes: 16 times as long for a million, more beyond.
+    """
+    turned = digests << _HALF | digests >> _HALF
+    turned.sort()
+    is_first = np.ones(len(turned), np.bool_)
+    np.not_equal(turned[1:], turned[:-1], out=is_first[1:])
+    turned = turned[is_first]
+    return np.asarray(turned << _HALF | turned >> _HALF)
+
+
+def fill(buckets: Buckets, digests: U64) -> None:
+    """`add` of what is certainly not there; given in the order of `by_home`, it goes through the file from one end to the other."""
+    if len(digests) > buckets.room:
+        raise Full(f"{len(digests)} more would fill the index beyond three quarters")
+    buckets.begin()
+    homes, marks = split(digests, buckets.size)
+    plain, placed = _place(table_of(buckets), homes, marks)
+    buckets.settle(len(marks), plain, placed)
 
 
 def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
@@ -164,4 +187,17 @@ def verify(buckets: Buckets) -> bool:
     return not buckets.is_dirty and sums_of(buckets) == buckets.counts()
 
 
-__all__ = ["BUCKET_BYTES", "add", "digest_rows", "digest_words", "lanes", "probe", "split", "sums_of", "table_of", "verify"]
+__all__ = [
+    "BUCKET_BYTES",
+    "add",
+    "by_home",
+    "digest_rows",
+    "digest_words",
+    "fill",
+    "lanes",
+    "probe",
+    "split",
+    "sums_of",
+    "table_of",
+    "verify",
+]

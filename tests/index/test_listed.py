@@ -17,16 +17,20 @@ from app.domain.identifiers import Subject, read_id, read_subject
 from app.domain.labels import EVERYTHING, PUBLIC, Label, Membership, Reader, ReaderClass, Tlp
 from app.domain.reach import CLEAR, GREEN, reach_of, write_reach
 from app.index.buckets import HEAD_BYTES, Buckets
-from app.index.listed import LOCK, NAME, Filing, ListedIds
+from app.index.listed import LOCK, NAME, Filing, ListedIds, Page
 from tests.index.addresses import evm, mixed, tron
 
 EVIL, GOOD, WORSE = (read_subject(f"https://{name}.example/") for name in ("evil", "good", "worse"))
 VASP = Reader(ReaderClass.VASP, "de.exchange", node_ids=frozenset({"de.example"}))
 
 
-async def pages(*of: Filing) -> AsyncIterator[Filing]:
+async def pages(*of: Filing) -> AsyncIterator[Page]:
     for page in of:
-        yield page
+        yield text_of(page)
+
+
+def text_of(filing: Filing) -> Page:
+    return [(reach, "\n".join(ids)) for reach, ids in filing]
 
 
 def some(numbers: range) -> list[str]:
@@ -119,10 +123,10 @@ async def test_what_is_added_during_a_rebuild_is_in_the_new_file(tmp_path: Path)
     """Between two pages, and when all are read: it goes into both files."""
     listed = await built(tmp_path, some(range(50)), {"a": 1})
 
-    async def disturbed() -> AsyncIterator[Filing]:
-        yield clear(*some(range(25)))
+    async def disturbed() -> AsyncIterator[Page]:
+        yield text_of(clear(*some(range(25))))
         listed.add([(GREEN, [EVIL.id])])
-        yield clear(*some(range(25, 50)))
+        yield text_of(clear(*some(range(25, 50))))
 
     made = await listed.build(disturbed())
     assert made is not None

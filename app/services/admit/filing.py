@@ -7,14 +7,16 @@ anything else                             built aside from the database; until t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 
 from app.domain.reach import CLEAR
 from app.index.buckets import Full
-from app.index.listed import FULL_SOON, Built, Filing, ListedIds
+from app.index.listed import FULL_SOON, Built, ListedIds, Page
 from app.index.listings import EPOCH, ListingIndex
 from app.services.admit.moving import merged, moved_between
 from app.storage.database import Database, Transaction
@@ -25,8 +27,10 @@ INDEX_EPOCH = "index_epoch"
 """Name of the value in `meta` that moves whenever statements moved without their log growing."""
 DATABASE_ID = "database_id"
 """Name of the value in `meta` that tells this database from any other, for files beside it."""
-STRETCH = 64
-"""Entries that are read at a time while the file is built: at most some thousands of ids."""
+STRETCH, LONGEST_STRETCH = 64, 4_096
+"""Entries that are read at a time while the file is built, at first and at most."""
+PAGE_CHARS = 1 << 20
+"""About so much of ids is read at a time."""
 MOST_BEHIND = 4_096
 """Entries that are added to a file; one that lacks more is built anew."""
 
@@ -55,6 +59,7 @@ class FileKeeper:
         self._is_spoilt = False
         self._missed = 0
         self._built_s = float("-inf")
+        self._at_it = asyncio.Lock()
 
     async def start(self) -> None:
         """Take the index to the heads of all logs, and answer from the file if it has come as far."""
@@ -86,7 +91,11 @@ class FileKeeper:
         return await self._database.run(work)
 
     async def tick(self) -> None:
-        """Catch up or build anew where that is due."""
+        """Catch up or build anew where that is due; whoever is at it already is waited for."""
+        async with self._at_it:
+            await self._see()
+
+    async def _see(self) -> None:
         if self._listed.is_ready and not self._index.is_current:
             await self._catch_up()
         # Another worker that is between its commit and the file gets a second look.
@@ -95,7 +104,7 @@ class FileKeeper:
         is_lacking = self._listed.load >= FULL_SOON or not self._listed.is_ready or self._missed > 1
         has_erased = self._index.has_erased and time.monotonic() > self._built_s + FORGET_WITHIN_S
         if self._is_spoilt or is_lacking or has_erased:
-            await self.rebuild()
+            await self._rebuild()
 
     async def _catch_up(self) -> None:
         """Add what is logged behind the places of the file, by whoever died before he could say so."""
@@ -111,6 +120,10 @@ class FileKeeper:
 
     async def rebuild(self) -> None:
         """From the database, aside; nothing happens if another worker is at it."""
+        async with self._at_it:
+            await self._rebuild()
+
+    async def _rebuild(self) -> None:
         self._is_spoilt = self._index.has_erased = False
         self._built_s = time.monotonic()
         async with self._database.reading() as tx:
@@ -118,7 +131,8 @@ class FileKeeper:
             epoch = await read_epoch(tx)
             room = await self._room(tx, heads)
         try:
-            built = await self._listed.build(self._pages(heads), room=room)
+            async with aclosing(_ahead(self._pages(heads))) as pages:
+                built = await self._listed.build(pages, room=room)
         except Full:
             self._is_spoilt = True  # the next one is measured for what came
             log.info("the index was outgrown while it was built: it is built again")
@@ -150,13 +164,36 @@ class FileKeeper:
             self._listed.give_up(built)
         log.info("the index was built: %d fingerprints", len(self._listed))
 
-    async def _pages(self, heads: dict[str, int]) -> AsyncIterator[Filing]:
+    async def _pages(self, heads: dict[str, int]) -> AsyncIterator[Page]:
         for origin, size in heads.items():
-            for first in range(0, size, STRETCH):
+            first, stretch = 0, STRETCH
+            while first < size:
                 async with self._database.reading() as tx:
-                    texts = await tx.filed.texts(origin, first, min(first + STRETCH, size))
+                    texts = await tx.filed.texts(origin, first, min(first + stretch, size))
                 by_reach: dict[str, list[str]] = {}
                 for reach, text in texts:
                     by_reach.setdefault(reach, []).append(text)
-                yield [(reach, "\n".join(some).split("\n")) for reach, some in by_reach.items()]
-        yield [(CLEAR, sorted(self._guarded()))]
+                page = [(reach, "\n".join(some)) for reach, some in by_reach.items()]
+                yield page
+                first += stretch
+                stretch = _next_stretch(stretch, sum([len(text) for _, text in page]))
+        yield [(CLEAR, "\n".join(sorted(self._guarded())))]
+
+
+def _next_stretch(stretch: int, chars: int) -> int:
+    """Statements name one wallet or thousands: so many that a page is worth its transaction, and no more is held than that."""
+    if chars > PAGE_CHARS:
+        return max(stretch // 2, 1)
+    return min(2 * stretch, LONGEST_STRETCH) if chars < PAGE_CHARS // 2 else stretch
+
+
+async def _ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
+    """The same pages, each read while the one before it is worked on."""
+    following = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await following) is not None:
+            following = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
