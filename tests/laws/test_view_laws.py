@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import Malformed
 from app.domain.view import BUCKETS, SID_BYTES, BucketEntry, check_bucket, encode_bucket, find_entry, holds, keys_in, parse_bucket
-from app.sdk.membership import Membership, key_of
+from app.sdk.membership import Membership, Portfolio, key_of
 
 NUMBER = 0x3D56
 FEW = st.integers(0, 2)
@@ -71,15 +71,19 @@ OTHERS = st.sampled_from(("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "https://scam.ex
 @settings(deadline=None)
 @given(st.one_of(st.lists(EVM, max_size=30), st.lists(st.one_of(EVM, OTHERS), max_size=30)), st.data())
 def test_many_at_once_are_as_many_one_by_one(texts: list[str], data: st.DataObject) -> None:
-    """Law: a list is answered as its members are, in order and with repetitions, whatever it is mixed of, with numpy and without."""
+    """Law: a list, or a portfolio of it, is answered as its members are, in order and with repetitions, with numpy and without."""
+    portfolio = Portfolio.of(texts)
     chosen = {key_of(text) for text in texts if data.draw(st.booleans())}
     buckets = [b""] * BUCKETS
     for key in sorted(chosen):
         buckets[key[0] << 8 | key[1]] += BucketEntry(key, 3, 1, (bytes(SID_BYTES),)).encode()
     for with_numpy in (True, False):
         members = Membership.empty(with_numpy=with_numpy).moved(buckets)
-        assert list(members.listed(texts)) == [text for text in texts if key_of(text) in chosen]
-        assert not list(members.moved([b""] * BUCKETS).listed(texts))
+        want = [text for text in texts if key_of(text) in chosen]
+        assert list(members.listed(texts)) == list(members.listed_of(portfolio)) == want
+        nothing = members.moved([b""] * BUCKETS)
+        assert not list(nothing.listed(texts))
+        assert not list(nothing.listed_of(portfolio))
 
 
 def test_a_whole_copy_is_taken_in_as_its_buckets_are_one_by_one() -> None:
@@ -90,7 +94,9 @@ def test_a_whole_copy_is_taken_in_as_its_buckets_are_one_by_one() -> None:
     for key in keys:
         buckets[key[0] << 8 | key[1]] += BucketEntry(key, 3, 1, (bytes(SID_BYTES),)).encode()
     members = Membership.empty().moved(buckets)
+    portfolio = Portfolio.of(texts * 4)
     assert list(members.listed(texts)) == texts[:15_000]
+    assert list(members.listed_of(portfolio)) == texts[:15_000] * 4
     after = members.moved([b"" if number < 1_000 else data for number, data in enumerate(buckets)])
     assert list(after.listed(texts)) == [text for text in texts[:15_000] if key_of(text) >= b"\x03\xe8"]
     assert list(members.listed(texts)) == texts[:15_000]

@@ -10,7 +10,7 @@ import pytest
 from app.domain.answer import Match
 from app.domain.errors import CordonError, InvalidAddress, InvalidProof, Malformed, NotFound, Unavailable
 from app.domain.viewing import TIERS
-from app.sdk.offline import Screener
+from app.sdk.offline import Portfolio, Screener
 from app.sdk.view_store import COMPACT_AFTER, VALID_S, Store, valid_s
 from app.seal.notes import read_vkeys
 from app.services.node import Node
@@ -66,12 +66,22 @@ async def test_offline_says_what_the_node_says(node: Node, town: Town, clock: Cl
             before = kept.setdefault(tier, screener)
             assert before.refresh() == (before is not screener)
             readable = [text for text in spellings if screener.screen(text).match is not Match.INVALID]
-            assert before.listed(readable) == screener.listed(readable)
+            assert before.listed(readable) == screener.listed(readable) == before.listed_of(Portfolio.of(readable))
             assert (before.copy.buckets, before.copy.tree.root, before.as_of) == (
                 screener.copy.buckets,
                 screener.copy.tree.root,
                 screener.as_of,
             )
+
+
+def test_a_portfolio_is_hashed_once_and_refuses_what_it_cannot_be() -> None:
+    """It can be kept and put together again; a text that nobody can read is refused, and so are keys of another number of texts."""
+    portfolio = Portfolio.of([CHECKSUMMED, TRON])
+    assert Portfolio(portfolio.texts, portfolio.keys) == portfolio
+    with pytest.raises(InvalidAddress):
+        Portfolio.of([TRON, "nonsense"])
+    with pytest.raises(ValueError, match="64 bytes"):
+        Portfolio(portfolio.texts, portfolio.keys[:-1])
 
 
 async def test_deltas_follow_and_tombstones_stay(node: Node, town: Town, clock: Clock, tmp_path: Path) -> None:
