@@ -58,7 +58,9 @@ class Phrases:
     def stands(self, phrase: Phrase, moment: Moment) -> bool:
         """Whether `plain` would give the same phrase again, to any reader but the public, if the listing is what is still said."""
         one = phrase.listing
-        return moment.now_s // DAY_S == self._day and one.expires_at > moment.now_s and one.origin not in moment.weightless
+        if self._kept.get(id(one)) is not phrase or moment.now_s // DAY_S != self._day:  # also one of yesterday, if today began meanwhile
+            return False
+        return one.expires_at > moment.now_s and one.origin not in moment.weightless
 
     def _phrase(self, listing: Listing, reader: Reader, moment: Moment) -> Phrase:
         is_live = listing.expires_at > moment.now_s

@@ -196,6 +196,26 @@ def test_what_a_list_was_told_is_told_no_more_once_it_moved(
 
 @settings(max_examples=30)
 @given(plain_listings(SUBJECTS[:1]), plain_listings(SUBJECTS[1:2]))
+def test_what_a_list_was_told_yesterday_is_told_anew(one: Listing, other: Listing) -> None:
+    """Whether a review is overdue is a matter of the day, also when the day began with another listing, or comes back."""
+    one = one._replace(context={"review_by": "2026-09-21"})
+    now, held = [Moment(now_ms=0)], Told([one, other], [])
+    old = Screening(held, moment=lambda: now[0], record=_drop)
+    caller = Caller(Reader(ReaderClass.VASP, "de.exchange"))
+
+    async def ask() -> None:
+        for days, number in ((0, 1), (1, 2), (1, 1), (0, 2), (0, 1)):
+            now[0] = Moment(now_ms=(NOW_S + days * DAY_S) * 1000, own_origin="de.example/log")
+            fresh = Screening(held, moment=lambda: now[0], record=_drop)
+            (line,) = await old.lines([Query(ADDRESS[number])], caller)
+            (result,) = (await fresh.screen_many([Query(ADDRESS[number])], caller, hits_only=False))["results"]
+            assert line.at(0) == orjson.dumps(result)
+
+    asyncio.run(ask())
+
+
+@settings(max_examples=30)
+@given(plain_listings(SUBJECTS[:1]), plain_listings(SUBJECTS[1:2]))
 def test_a_link_that_one_reader_cannot_see_is_told_to_the_next(one: Listing, other: Listing) -> None:
     """What was plain for one who may not see the link is not plain for one who may."""
     moment = Moment(now_ms=NOW_S * 1000, own_origin="de.example/log")
