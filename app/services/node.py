@@ -43,7 +43,7 @@ THAW_S = 2.0
 """Between two looks at whether a disk that took no writes takes them again."""
 FOLLOW_S = 0.05
 WATCH_S = 0.05
-VIEW_REST, LONGEST_REST_S = 4.0, 15.0
+VIEW_REST, LONGEST_REST_S = 9.0, 15.0
 """While a list grows by the thousand, as it does when a log is taken in, a head a second would cost more than all the rest."""
 REHASH_PAGE = 4_096
 REHASH_EVERY_S = 24 * 3_600.0

@@ -16,6 +16,10 @@ CHUNK = 64
 """Entries that are opened before the loop may do something else."""
 
 
+class OtherBytes(Betrayed):
+    """An entry that does not hash to the leaf that its log signed: its source is at fault, another one may have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A page that was judged under `registry` when that had this `version`."""
@@ -31,10 +35,10 @@ class Judged:
 
 
 def open_chunk(page: Sequence[Offered], leaves: Sequence[bytes], find_key: FindKey, from_relay: bool) -> list[Opened | None]:
-    """Hash, read and verify; None for what is withheld. Betrayed if bytes are not those of the tree: another source may have them."""
+    """Hash, read and verify; None for what is withheld. OtherBytes if they are not those of the tree."""
     for offered, leaf in zip(page, leaves, strict=True):
         if offered.entry is not None and leaf_hash(offered.entry) != leaf:
-            raise Betrayed(f"entry {offered.index} does not hash to the leaf that its log signed: ask another source")
+            raise OtherBytes(f"entry {offered.index} does not hash to the leaf that its log signed: ask another source")
     opened = iter(open_entries([offered for offered in page if offered.entry is not None], find_key, from_relay=from_relay))
     return [None if offered.entry is None else next(opened) for offered in page]
 

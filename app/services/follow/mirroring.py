@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from app.domain.checkpoint import Checkpoint
 from app.domain.errors import Betrayed, InvalidProof, TooLarge, Unavailable
 from app.domain.fork import ForkEvidence, make_evidence
-from app.domain.merkle import leaf_hash, root_at
+from app.domain.merkle import root_at
 from app.domain.note import parse_note
 from app.domain.statement import ohash_of
 from app.domain.tiles import Edge, Grown, TileKey, TileReader, needed_for_consistency
@@ -34,7 +34,7 @@ from app.sdk.via import Via, tiles_at
 from app.seal.keyrings import Keyrings
 from app.seal.notes import NoteKey, Verifier, add_lines, cosign, read_checkpoint, read_freshness, read_vkeys
 from app.services.admit.foreign import ForeignGate, Offered
-from app.services.admit.foreign_ahead import Judged
+from app.services.admit.foreign_ahead import Judged, OtherBytes
 from app.services.follow.tree import Tree, leaves_between, load_tree, root_of
 from app.storage.database import Database, Transaction
 from app.storage.faults import LostRace
@@ -293,12 +293,12 @@ class Mirroring:
         """What the next page is, after `edge`: hashes compared, everything judged, nothing written."""
         first = edge.frontier.size
         leaves = await leaves_between(self._database, origin, first, first + len(lines))
-        for line, leaf in zip(lines, leaves, strict=True):
-            if line.entry is not None and leaf_hash(line.entry) != leaf:
-                self.rejected[via.node, "leaf"] += 1
-                raise Betrayed(f"{via.node} serves entry {line.index} of {origin} with other bytes than the log signed")
         offered = [Offered(line.index, line.entry, line.disclosures, line.erased, line.withheld == ENDLESS) for line in lines]
-        judged = await self._gate.judge(origin, offered, leaves, from_relay=not via.is_origin)
+        try:
+            judged = await self._gate.judge(origin, offered, leaves, from_relay=not via.is_origin)
+        except OtherBytes as error:
+            self.rejected[via.node, "leaf"] += 1
+            raise Betrayed(f"{via.node} serves {origin} with other bytes than it signed: {error.detail}") from error
         return _Page(offered, leaves, edge.append(leaves), judged)
 
     async def _admit(self, tree: Tree, page: _Page, via: Via) -> None:
