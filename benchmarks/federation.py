@@ -62,6 +62,7 @@ MILLION = 1_000_000
 SENT = 60
 PATIENCE_S = 60.0
 CATCHING_UP_S = 7_200.0
+STRETCHES = 10
 SECONDS = 4.0
 AGENCY = "bench"
 
@@ -121,10 +122,10 @@ def serving(place: Place) -> Iterator[Server]:
         process.wait(60)
 
 
-def peak_mb(server: Server) -> float:
-    """The most memory that the process has had resident, in MB."""
+def memory_mb(server: Server, what: str) -> float:
+    """Memory of the process in MB: `VmHWM`, the most that was ever resident; `RssAnon`, what is its own; `RssFile`, pages of files."""
     text = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(text.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(text.partition(f"{what}:")[2].split()[0]) / 1024
 
 
 # --- preparing ---------------------------------------------------------------------------------------------------------
@@ -234,27 +235,45 @@ def get(door: http.client.HTTPConnection, path: str, key: str = "") -> str:
 # --- catching up -----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a node that catches up was at a moment."""
+
+    entries: int
+    wall_s: float
+    cpu_s: float
+
+    def since(self, before: Reached) -> str:
+        """What the stretch in between took: CPU per entry must not grow with what is there."""
+        count = max(self.entries - before.entries, 1)
+        rate = count / (self.wall_s - before.wall_s)
+        return f"{self.entries:>11,} {rate:>9,.0f} entries/s {(self.cpu_s - before.cpu_s) / count * 1e6:>6.0f} µs of CPU each"
+
+
 def catch_up(place: Place, home: Place, count: int, floor_us: float) -> None:
     """An empty node takes in the log of another."""
     size = reached(home, home.origin)
+    print(f"\nAn empty node takes in {size:,} entries (one wallet each; asked for {count:,})")
     with serving(place) as server:
-        began, first_cpu, last = time.perf_counter(), server.cpu_s(), 0
-        began_at = reached(place, home.origin)
+
+        def look() -> Reached:
+            return Reached(reached(place, home.origin), time.perf_counter(), server.cpu_s())
+
+        first = last = now = look()
 
         def is_there() -> bool:
-            nonlocal last
-            now = reached(place, home.origin)
-            if now // 100_000 > last // 100_000:
-                print(f"  {now:,} after {time.perf_counter() - began:,.0f} s, {peak_mb(server):.0f} MB", flush=True)
-            last = now
-            return now >= size
+            nonlocal now, last
+            now = look()
+            if now.entries - last.entries >= size // STRETCHES:
+                own, files = memory_mb(server, "RssAnon"), memory_mb(server, "RssFile")
+                print(f"{now.since(last)}   {own:.0f} MB and {files:.0f} MB of files", flush=True)
+                last = now
+            return now.entries >= size
 
         until(is_there, pause_s=0.05, seconds=CATCHING_UP_S)
-        taken, cpu = time.perf_counter() - began, server.cpu_s() - first_cpu
-        peak = peak_mb(server)
-    entries = size - began_at
-    cpu_us = cpu / entries * 1e6
-    print(f"\nAn empty node takes in {entries:,} entries (one wallet each; asked for {count:,})")
+        peak = memory_mb(server, "VmHWM")
+    entries = now.entries - first.entries
+    taken, cpu_us = now.wall_s - first.wall_s, (now.cpu_s - first.cpu_s) / entries * 1e6
     print(f"{'by the clock':<34} {entries / taken:>9,.0f} entries/s   of the ceiling {entries / taken * floor_us / 1e6:>5.0%}")
     print(
         f"{'by CPU of its process':<34} {1e6 / cpu_us:>9,.0f} entries/s   of the ceiling {floor_us / cpu_us:>5.0%}   {cpu_us:.0f} µs each"
