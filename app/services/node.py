@@ -203,7 +203,7 @@ class Node:
     async def _watch(self) -> None:
         """What moved becomes events, whichever worker has logged it."""
         await self.notify.seed()
-        await self.notify.tick()
+        await self.notify.look()
 
     async def _follow_database(self) -> None:
         """Another worker may have logged: move the index and the registry."""

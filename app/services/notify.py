@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ PORTION = 16
 """Statements that one transaction looks at: each may have hundreds of items, and lookups go on beside it."""
 QUIET_PORTION = 256
 """The same while nobody watches: then little more is asked of each than when it ends."""
+QUIET_S = 0.25
 LEASE = "watch"
 LEASE_MS = 5_000
 SEEDED = "watch_seeded"
@@ -104,6 +106,7 @@ class Notify:
         self._worker = worker
         self._shares_database = shares_database
         self._news = asyncio.Condition()
+        self._rests_until = 0.0
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -114,6 +117,20 @@ class Notify:
                 await self._news.wait()
         except TimeoutError:
             pass
+
+    async def look(self) -> None:
+        """`tick` for a loop that comes by often; at most every QUIET_S while there is nobody who would be told at once.
+
+        A transaction for each statement that comes alone would be one more for the next one to wait for.
+        """
+        if time.monotonic() < self._rests_until and await self._is_quiet():
+            return
+        if await self.tick():
+            self._rests_until = time.monotonic() + QUIET_S
+
+    async def _is_quiet(self) -> bool:
+        quick = self._database.quick
+        return not (await quick.watches.is_anybody_watching() or await quick.webhooks.is_any())
 
     async def tick(self) -> int:
         """Look at everything that moved or is due; how many statements. Costs one small read where nothing did."""

@@ -18,6 +18,7 @@ from app.storage.watch_tables import delivery, webhook
 _W, _D = webhook.c, delivery.c
 _PUT = upsertion(webhook)
 _GET = Query(select(webhook).where(_W.id == bindparam("id")))
+_ANY = Query(select(_W.id).limit(1))
 _OF_OWNER = Query(select(webhook).where(_W.owner == bindparam("owner")).order_by(_W.created_ms, _W.id))
 _STATE = Query(update(webhook).where(_W.id == bindparam("which")).values(state=bindparam("to"), reason=bindparam("why")))
 _REST = Query(update(webhook).where(_W.id == bindparam("which")).values(resting_ms=bindparam("until")))
@@ -100,6 +101,10 @@ class WebhookShelf:
         """An address by its id."""
         rows = await self._session.rows(_GET, id=webhook_id)
         return _webhook(rows[0]) if rows else None
+
+    async def is_any(self) -> bool:
+        """Whether there is any address."""
+        return bool(await self._session.rows(_ANY))
 
     async def of_owner(self, owner: str) -> list[Webhook]:
         """The addresses of an owner, oldest first."""

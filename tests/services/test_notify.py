@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from dataclasses import dataclass
 
 import orjson
@@ -264,3 +266,31 @@ async def test_the_ends_of_what_was_listed_before_the_first_watcher_are_known(de
     await desk.watch(wallet_id(1))
     clock.advance(days=6)
     assert await desk.told() == [("expired", sid_in(wire), wallet_id(1))]
+
+
+async def test_while_nobody_is_there_to_be_told_a_loop_looks_less_often(desk: Desk, town: Town) -> None:
+    """What moves one after the other shares a transaction; from the moment that somebody watches each is told at the next look."""
+    notify, bka = desk.node.notify, town.signer("de.bka#1")
+    for task in desk.node.loops:  # they look, too
+        task.cancel()
+    await asyncio.wait(desk.node.loops)
+    await notify.tick()
+    notify._rests_until = math.inf
+
+    async def is_waiting() -> bool:
+        await notify.look()
+        return await desk.node.database.quick.outbox.has_work(desk.node.clock())
+
+    await accept(desk.node, bka.listing(wallet(1)))
+    assert await is_waiting()
+    async with desk.node.database.transaction() as tx:
+        await tx.webhooks.put(Webhook("wh", GREEN, "https://vasp.example/hook", ("*",), (), (), 1))
+    assert not await is_waiting()
+    async with desk.node.database.transaction() as tx:
+        await tx.webhooks.end("wh")
+    notify._rests_until = math.inf
+    await accept(desk.node, bka.listing(wallet(2)))
+    assert await is_waiting()
+    notify._rests_until = 0.0
+    assert not await is_waiting()
+    assert notify._rests_until > 0
