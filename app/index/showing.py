@@ -19,7 +19,7 @@ from app.domain.labels import Reader
 from app.domain.view import BUCKETS
 from app.domain.viewing import entry_of, next_change
 from app.index.due import Due
-from app.index.tiers import Columns, Entries, Logs, entries_of, is_screened, next_changes
+from app.index.tiers import PARTS, Columns, Entries, Logs, entries_of, is_screened, next_changes
 from app.index.vector import I64
 from app.index.views import View
 from app.storage.database import Database, Transaction
@@ -69,14 +69,16 @@ class Showing:
     async def build(self, database: Database, moment: Moment) -> None:
         """Read all anew. What moves meanwhile must be touched; nothing of the tiers may be published before all that was read again."""
         columns, odd = await self._read_all(database, moment)
+        for number in range(PARTS):
+            some = await asyncio.to_thread(columns.part, number)
+            for tier, reader in self._readers.items():
+                await self._become(self.views[tier], number, await asyncio.to_thread(entries_of, some, self._logs, reader, moment))
         seconds = np.zeros(len(columns), np.int64)
-        for tier, reader in self._readers.items():
-            entries = await asyncio.to_thread(entries_of, columns, self._logs, reader, moment)
-            await self._become(self.views[tier], entries)
+        for reader in self._readers.values():
             seconds = _sooner(seconds, next_changes(columns, reader, moment))
         await asyncio.to_thread(self._due.all_at, seconds, columns.logs, columns.indices)
         self.touch([*odd, *self._guarded])
-        del columns, seconds, entries
+        del columns, seconds, some
         await asyncio.to_thread(_give_back)
 
     async def _read_all(self, database: Database, moment: Moment) -> tuple[Columns, list[str]]:
@@ -98,10 +100,12 @@ class Showing:
                 await asyncio.sleep(0)
         return await asyncio.to_thread(Columns.joined, [*joined, *pieces]), odd
 
-    async def _become(self, view: View, entries: Entries) -> None:
-        other, ends = next(iter(self.views.values())), await asyncio.to_thread(entries.ends)
-        for first in range(0, BUCKETS, _BUCKETS_AT_ONCE):
-            view.become(first, other.alike(first, entries.buckets(ends[first : first + _BUCKETS_AT_ONCE + 1])))
+    async def _become(self, view: View, part: int, entries: Entries) -> None:
+        other, begin, count = next(iter(self.views.values())), part * BUCKETS // PARTS, BUCKETS // PARTS
+        ends = await asyncio.to_thread(entries.ends, begin, begin + count)
+        for at in range(0, count, _BUCKETS_AT_ONCE):
+            buckets = entries.buckets(ends[at : at + _BUCKETS_AT_ONCE + 1])
+            view.become(begin + at, other.alike(begin + at, buckets))
             await asyncio.sleep(0)
 
     async def look(self, tx: Transaction, moment: Moment) -> bool:

@@ -33,6 +33,8 @@ _SID_CHARS, _SID_GROUP = 24, 18
 _FIXED = HASH_BYTES + 3
 _HEAD = np.dtype([("key", f"V{HASH_BYTES}"), ("severity", np.uint8), ("category", np.uint8), ("count", np.uint8)])
 _SINGLE = np.dtype([("head", f"V{_FIXED}"), ("sid", f"V{SID_BYTES}")])
+PARTS = 8
+"""Runs of buckets that are worked out one after the other, so that only one of them at a time needs memory for it."""
 _PIECE = 16_384
 """Entries whose bytes are placed together: the table of their places stays small."""
 
@@ -126,6 +128,12 @@ class Columns:
         """All of them, one after the other."""
         return cls(*(np.concatenate([getattr(piece, one.name) for piece in (_NOTHING, *pieces)]) for one in fields(cls)))
 
+    def part(self, number: int) -> Columns:
+        """Those whose keys belong into one of PARTS equal runs of buckets."""
+        rows = np.flatnonzero(self.keys[:, 0] // (256 // PARTS) == number)
+        rest = [getattr(self, one.name)[rows] for one in fields(self)[2:]]
+        return Columns(_at(self.keys, rows), _at(self.sids, rows), *rest)
+
 
 _NOTHING = Columns(
     np.empty((0, HASH_BYTES), np.uint8),
@@ -209,10 +217,10 @@ class Entries:
         for number in range(len(self)):
             yield keys[number * HASH_BYTES : (number + 1) * HASH_BYTES], data[places[number] : places[number + 1]]
 
-    def ends(self) -> list[int]:
-        """Where in `data` each bucket begins, and the last one ends."""
+    def ends(self, first: int = 0, end: int = BUCKETS) -> list[int]:
+        """Where in `data` each of these buckets begins, and the last one ends."""
         numbers = self.keys[:, 0].astype(np.int64) << 8 | self.keys[:, 1]
-        ends: list[int] = self.places[np.searchsorted(numbers, np.arange(BUCKETS + 1))].tolist()
+        ends: list[int] = self.places[np.searchsorted(numbers, np.arange(first, end + 1))].tolist()
         return ends
 
     def buckets(self, ends: Sequence[int]) -> list[bytes]:

@@ -19,7 +19,7 @@ from app.domain.statement import sid_of
 from app.domain.view import BUCKETS, BucketTree, count_entries, parse_bucket, verify_answer, verify_segment
 from app.domain.viewing import TIERS, at_second, entry_of, next_change
 from app.index.due import Due
-from app.index.tiers import Columns, Logs, entries_of, next_changes
+from app.index.tiers import PARTS, Columns, Logs, entries_of, next_changes
 from app.index.views import View, with_entry
 from app.storage.viewed import FLAGS, IS_GREEN, NO_EMBARGO, SEVERITY, ViewedRow
 from tests.factories import GUARD, JUDGEMENT, START_MS, wallet_id
@@ -130,6 +130,8 @@ def test_in_bulk_as_one_by_one(seed: int) -> None:
             entries = entries_of(columns, logs, reader, moment)
             one_by_one = {id_key(subject): entry_of(subject, said, reader, moment) for subject, said in world.said.items()}
             assert dict(entries.each()) == {key: entry for key, entry in one_by_one.items() if entry}
+            parts = [entries_of(columns.part(number), logs, reader, moment) for number in range(PARTS)]
+            assert b"".join(one.data.tobytes() for one in parts) == entries.data.tobytes()
             assert b"".join(entries.buckets(entries.ends())) == b"".join(one_by_one[key] for key in sorted(one_by_one))
             shown = [one for one in everything if viewed(one) is not None]
             alone = [(next_change([one], reader, moment) or 0) if one.expires_at > moment.now_s else 0 for one in shown]
