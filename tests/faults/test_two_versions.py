@@ -143,10 +143,10 @@ def serving_twice(cluster: Cluster, second: Station, code: Path) -> Iterator[Non
         cluster.stations[CODE], cluster.children[CODE], cluster.code = first, child, ROOT
 
 
-def test_a_schema_that_this_release_would_misread_is_left_alone(tmp_path: Path, empty_url: str) -> None:
+def test_a_schema_that_this_release_would_misread_is_left_alone(tmp_path: Path, sqlite_url: str) -> None:
     """The running node says that it is not ready, a start says which release is wanted, and the next one has everything."""
     newer = next_release(tmp_path / "next", only_adds=False)
-    with serving(tmp_path / "nodes", empty_url) as cluster:
+    with serving(tmp_path / "nodes", sqlite_url) as cluster:
         assert cluster.say(CODE, 3) == 3
         upgrade_beside(cluster, newer)
         assert readiness(cluster) == 503
