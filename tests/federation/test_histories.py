@@ -98,5 +98,5 @@ def test_whatever_happens_nodes_that_may_read_the_same_know_the_same(tmp_path: P
         else:
             if SEEDS:
                 print(f"history {seed} held", flush=True)  # noqa: T201
-        shutil.rmtree(tmp_path / str(seed))
+        shutil.rmtree(tmp_path / str(seed), ignore_errors=True)  # a thread that closes the last connection takes files away, too
     assert failed == {}
