@@ -6,7 +6,7 @@ milliseconds behind it; the caller lets others in between two pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +80,12 @@ class Lines:
         """One of them."""
         start = int(self.starts[number])
         return self.buffer[start : start + int(self.lengths[number])]
+
+    def some(self, numbers: Sequence[int]) -> list[bytes]:
+        """Those of these numbers."""
+        starts = self.starts[numbers]
+        ends = starts + self.lengths[numbers]
+        return [self.buffer[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _stand(buffer: bytes, places: I64, words: bytes) -> bool:

@@ -94,7 +94,7 @@ class Bulk:
         for piece in pieces(lines):
             chosen = to_look_at(self._listed, lines, piece, reader=wanted.reader, checksums=wanted.checksums, is_current=self._is_current())
             await asyncio.sleep(0)  # both halves of the work are long enough for others to wait behind
-            answers = await _look([_plain_row(lines.line(number)) for number in chosen], ask)
+            answers = await _look(_plain_rows(lines.some(chosen)), ask)
             first = tally.rows - piece.start
             tally.rows += len(piece)
             tally.matches.update([line.match for line in answers])
@@ -168,6 +168,14 @@ def _text(row: bytes) -> str:
         raise Schema("the row is not UTF-8: write the list anew in that encoding") from None
 
 
+def _plain_rows(rows: Sequence[bytes]) -> Sequence[Query | Refused]:
+    """Each row as the address that it is; nearly all can be read in one go."""
+    joined = b"\n".join(rows)
+    if rows and joined.isascii() and max(map(len, rows)) <= MOST_ROW_BYTES:
+        return list(map(Query, joined.decode("ascii").split("\n")))
+    return [_plain_row(row) for row in rows]
+
+
 def _plain_row(row: bytes) -> Query | Refused:
     try:
         return Query(_text(row))
@@ -222,9 +230,14 @@ class Lot:
     lines: Lines | None = None
 
     @classmethod
-    def of(cls, form: Form, text: bytes, *, is_plain: bool) -> Lot:
-        """The rows of a text."""
-        return cls(form, text, is_plain, count_ends(text) + 1)
+    def of(cls, form: Form, text: bytes) -> Lot:
+        """The rows of a text, of which each may say more than an address."""
+        return cls(form, text, is_plain=False, rows=count_ends(text) + 1)
+
+    @classmethod
+    def plain(cls, form: Form, text: bytes, lines: Lines) -> Lot:
+        """Addresses and nothing else."""
+        return cls(form, text, is_plain=True, rows=len(lines), lines=lines)
 
 
 async def lots_of(form: Form, chunks: AsyncIterator[bytes], *, spend: Callable[[int], None]) -> AsyncIterator[Lot]:
@@ -257,14 +270,14 @@ def _check_header(header: bytes) -> bool:
 
 def _lot(form: Form, text: bytes, *, is_short: bool) -> Lot:
     if form is Form.LINES:
-        return Lot.of(form, text, is_plain=True)
+        return Lot.plain(form, text, Lines.of(text))
     if form is Form.NDJSON:
         lines = Lines.framed(text, _OBJECTS)
-        return Lot.of(form, text, is_plain=False) if lines is None else Lot(form, text, is_plain=True, rows=len(lines), lines=lines)
+        return Lot.of(form, text) if lines is None else Lot.plain(form, text, lines)
     bare = text if is_short else _without_commas(text)
     if b'"' in bare or b"," in bare or holds_controls(bare):
-        return Lot.of(form, text, is_plain=False)
-    return Lot.of(form, bare, is_plain=True)
+        return Lot.of(form, text)
+    return Lot.plain(form, bare, Lines.of(bare))
 
 
 def _without_commas(text: bytes) -> bytes:
@@ -312,4 +325,4 @@ def compact_items(body: bytes) -> tuple[Lot, bool] | None:
     lines = Lines.framed(body, _ITEMS[ending]) if ending is not None and body.isascii() else None
     if ending is None or lines is None:
         return None
-    return Lot(Form.LINES, body, is_plain=True, rows=len(lines), lines=lines), _ENDINGS[ending]
+    return Lot.plain(Form.LINES, body, lines), _ENDINGS[ending]

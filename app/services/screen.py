@@ -253,19 +253,19 @@ class Screening:
         self, queries: Sequence[Query], caller: Caller, moment: Moment, policy: Policy | None
     ) -> list[tuple[Line, AuditEntry | None] | None]:
         """What `_line` would say, of those rows that are plain hits, were told before and are what they were; None for the others."""
-        standing = {} if is_public(caller.reader) else self._index.standing()
-        return [self._told_again(query, standing, caller, moment, policy) for query in queries]
-
-    def _told_again(
-        self, query: Query, standing: Mapping[str, Known], caller: Caller, moment: Moment, policy: Policy | None
-    ) -> tuple[Line, AuditEntry | None] | None:
-        one = self._told.get(query.address)
-        if one is None or standing.get(one.id) is not one.known or query[1:] != _ALONE:
-            return None
-        id_, _, phrase, head = one
-        if not self._phrases.stands(phrase, moment) or moment.protected(id_):
-            return None
-        return _plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment)
+        if is_public(caller.reader):
+            return [None] * len(queries)
+        standing, told, protected = self._index.standing(), self._told, moment.protected
+        found: list[tuple[Line, AuditEntry | None] | None] = []
+        for query in queries:
+            one = told.get(query.address)
+            if one is None or standing.get(one.id) is not one.known or query[1:] != _ALONE:
+                found.append(None)
+                continue
+            id_, _, phrase, head = one
+            is_same = self._phrases.stands(phrase, moment) and not protected(id_)
+            found.append((_plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment)) if is_same else None)
+        return found
 
     def _keep_told(self, query: Query, subject: str, phrase: Phrase, head: bytes) -> None:
         """Remember what was told, for as long as the index still has what it was told from."""
