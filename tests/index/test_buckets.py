@@ -55,6 +55,26 @@ def test_what_is_added_is_found_by_both_readers_and_hardly_anything_else(tmp_pat
     assert vector.verify(read)
 
 
+@pytest.mark.parametrize("piece", [1, 7, 300, 100_000])
+def test_a_new_file_is_filled_with_what_additions_would_put_there(piece: int):
+    """Whatever it is cut into: each once, found by both readers, also past full buckets and round the end; sums and count are right."""
+    gathered = np.concatenate((some_digests(3, 2_000), in_one_place(70), some_digests(3, 500), some_digests(4, 900)))
+    distinct = vector.by_home(gathered)
+    assert set(distinct.tolist()) == set(gathered.tolist())
+    assert len(distinct) == 2_970
+    made, added = (Buckets.create(None, buckets_for(2 * len(gathered)), secret=SECRET) for _ in range(2))
+    for start in range(0, len(distinct), piece):
+        vector.fill(made, distinct[start : start + piece])
+    vector.add(added, gathered)
+    assert len(made) == len(added) == 2_970
+    assert vector.verify(made)
+    assert vector.probe(vector.table_of(made), gathered).all()
+    assert all(made.holds(digest) for digest in gathered.tolist())
+    assert vector.add(made, gathered) == 0
+    with pytest.raises(Full):
+        vector.fill(made, some_digests(5, made.room + 1))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 40), min_size=1, max_size=9)), max_size=60))
 def test_a_history_of_additions_is_a_set(history: list[tuple[bool, list[int]]]):

@@ -17,6 +17,7 @@ from app.domain.labels import EVERYTHING, PUBLIC, Reader, ReaderClass
 from app.index.buckets import HEAD_BYTES
 from app.index.known import NOTHING_KNOWN, read_known
 from app.index.listed import NAME
+from app.services.admit import filing
 from app.services.node import Node
 from app.services.screen import Caller, Query, find_in
 from tests.factories import GUARD, Clock, Town, accept, link, sid_in, vasp_reader, wallet, wallet_id
@@ -58,6 +59,23 @@ async def test_a_start_uses_the_file_that_is_there_or_none(town: Town, database_
     async with town.open(database_url) as node:
         assert [await match(node, n) for n in (1, 2, 3)] == ["listed", "listed", "not_listed"]
         await check_filed(node.database, node.index)
+
+
+@pytest.mark.parametrize("chars", [1, 400, filing.PAGE_CHARS])
+async def test_a_file_is_built_from_all_pages_however_long_they_are(
+    node: Node, town: Town, monkeypatch: pytest.MonkeyPatch, chars: int
+) -> None:
+    """Statements of one wallet and of many, read one by one or together: what is live is in it."""
+    monkeypatch.setattr(filing, "STRETCH", 2)
+    monkeypatch.setattr(filing, "LONGEST_STRETCH", 5)
+    monkeypatch.setattr(filing, "PAGE_CHARS", chars)
+    bka = town.signer("de.bka#1")
+    sizes = [1, 1, 1, 1, 12, 1, 30, 1, 1, 2, 1, 1, 1]
+    await accept(node, *(bka.listing(*(wallet(wallet_id(100 * at + n)) for n in range(size))) for at, size in enumerate(sizes)))
+    generation = node.listed.generation
+    await node.keeper.rebuild()
+    assert node.listed.generation > generation
+    await check_filed(node.database, node.index)
 
 
 async def test_while_there_is_no_file_the_database_is_asked(node: Node, town: Town) -> None:
