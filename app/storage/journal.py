@@ -89,6 +89,7 @@ class Journal:
         self._handle = -1
         self._link = b""
         self._end = 0
+        self._room_end = 0
         self._syncer: Syncer | None = None
         self._slowness = 0
         self._asides, self._asides_left = LEAST_ASIDE, 0
@@ -116,6 +117,7 @@ class Journal:
         else:
             self.id, self._link, self._end = found.id, found.link, found.sound_bytes
             os.ftruncate(self._handle, self._end)
+            self._room_end = 0
             self._take_room()
         return found
 
@@ -125,6 +127,7 @@ class Journal:
         head = _MAGIC + os.urandom(_ID_BYTES)
         os.pwrite(self._handle, head, 0)
         self.id, self._link, self._end = head[len(_MAGIC) :], sha256(head).digest(), _HEAD_BYTES
+        self._room_end = 0
         self._take_room()
 
     @property
@@ -164,8 +167,11 @@ class Journal:
         if code:
             with suppress(OSError):  # half of it may stand there, and the next may be shorter
                 os.ftruncate(self._handle, self._end)
+            self._room_end = self._end
             raise Unavailable(f"the access log cannot be written: {os.strerror(code)}")
         self._link, self._end = link, self._end + len(data)
+        if self._end + _ROOM // 2 > self._room_end:
+            self._take_room()
         return self._end
 
     def _sync_here(self) -> None:
@@ -206,8 +212,10 @@ class Journal:
     def _take_room(self) -> None:
         # Zeros that stand there: to write over them changes no metadata, so no group waits for the file system's own journal and for
         # what others have in it. Nothing is synced here; the next group becomes durable together with them.
+        start = max(self._end, self._room_end)
+        self._room_end = start + _ROOM
         with suppress(OSError):  # a full disk shows at the next group
-            _write(self._handle, bytes(_ROOM), self._end)
+            _write(self._handle, bytes(_ROOM), start)
 
 
 def _locked(path: Path) -> int:
