@@ -23,7 +23,7 @@ from tests.checks import check_index, check_log, check_states
 from tests.factories import Town, accept, submit, wallet, words
 from tests.replicas import Server, own_server, streaming_replica
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
 BACK_S = 30.0
 """trust-and-ops F-27: how long after its death nothing may be written."""

@@ -19,7 +19,7 @@ from app.storage.urls import read_url
 from tests.replicas import Server, streaming_replica
 from tests.storage.rows import NOW_MS, ORIGIN, event, put, row, wallet
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
 AGE_S = 0.5
 
