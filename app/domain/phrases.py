@@ -55,10 +55,14 @@ class Phrases:
         phrase = self._phrase(one, reader, moment)
         return phrase if phrase.told and phrase.is_live and one.origin not in moment.weightless else None
 
+    def are_of(self, moment: Moment) -> bool:
+        """Whether what is kept was put into words on the day of this moment; else it is kept no longer than until the next."""
+        return moment.now_s // DAY_S == self._day
+
     def stands(self, phrase: Phrase, moment: Moment) -> bool:
         """Whether `plain` would give the same phrase again, to any reader but the public, if the listing is what is still said."""
         one = phrase.listing
-        if self._kept.get(id(one)) is not phrase or moment.now_s // DAY_S != self._day:  # also one of yesterday, if today began meanwhile
+        if self._kept.get(id(one)) is not phrase or not self.are_of(moment):  # also one of yesterday, if today began meanwhile
             return False
         return one.expires_at > moment.now_s and one.origin not in moment.weightless
 

@@ -256,15 +256,21 @@ class Screening:
         if is_public(caller.reader):
             return [None] * len(queries)
         standing, told, protected = self._index.standing(), self._told, moment.protected
+        if told and not self._phrases.are_of(moment):
+            told.clear()
         found: list[tuple[Line, AuditEntry | None] | None] = []
         for query in queries:
             one = told.get(query.address)
-            if one is None or standing.get(one.id) is not one.known or query[1:] != _ALONE:
+            if one is None or query[1:] != _ALONE:
                 found.append(None)
                 continue
-            id_, _, phrase, head = one
-            is_same = self._phrases.stands(phrase, moment) and not protected(id_)
-            found.append((_plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment)) if is_same else None)
+            id_, known, phrase, head = one
+            if standing.get(id_) is not known or not self._phrases.stands(phrase, moment):
+                del told[query.address]  # what was erased must not stay for its sake
+                found.append(None)
+                continue
+            line = None if protected(id_) else (_plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment))
+            found.append(line)
         return found
 
     def _keep_told(self, query: Query, subject: str, phrase: Phrase, head: bytes) -> None:
