@@ -118,7 +118,7 @@ class AnchorFile:
                     yield fresh
                 finally:
                     os.close(fresh)
-                os.replace(self._fresh, self._path)  # noqa: PTH105 — Path.replace makes another path, for nobody
+                self._fresh.replace(self._path)
                 yield directory
         finally:
             os.close(directory)
