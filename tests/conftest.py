@@ -221,7 +221,7 @@ def new_postgres_database(server: URL) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield server.set(database=name).update_query_dict({"connect_timeout": PATIENCE_S}).render_as_string(hide_password=False)
     with psycopg.connect(libpq(server), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def libpq(url: URL) -> str:

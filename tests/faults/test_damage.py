@@ -242,6 +242,8 @@ def backup_of(database_url: str, request: pytest.FixtureRequest, tmp_path: Path)
         name, source = str(read_url(url).database), str(read.database)
         with psycopg.connect(libpq(server), autocommit=True) as session:
             session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+            # A session of a node that has stopped may take its time to leave; a copy is not made beside one.
+            session.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", [source])
             session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
         return url
 

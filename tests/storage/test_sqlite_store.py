@@ -193,7 +193,7 @@ async def test_closing_leaves_one_file(sqlite_migrated_url: str) -> None:
     path = path_of(sqlite_migrated_url)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT value FROM meta").fetchall() == [(b"1",)]
+    assert connection.execute("SELECT value FROM meta WHERE key = 'a'").fetchall() == [(b"1",)]
     connection.close()
 
 
