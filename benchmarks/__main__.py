@@ -10,6 +10,8 @@ NAMES = ("bulk", "federation", "gate", "http", "index", "scale", "storage", "sub
 
 def main() -> None:
     """Run the named benchmarks in order."""
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(__doc__)
     for name in [one for one in sys.argv[1:] if not one.startswith("--") and not one.isdigit()] or NAMES:
         if name not in NAMES:
             sys.exit(f"there is no benchmark {name}: {', '.join(NAMES)}")
