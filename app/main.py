@@ -331,7 +331,6 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = w
         finally:
             await node.stop()
             lock.release()
-            gc.unfreeze()  # who lives on in this process gets the room back
 
     app = Application(
         title="Cordon",
