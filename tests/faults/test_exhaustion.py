@@ -93,14 +93,12 @@ def test_fifty_peers_and_two_hundred_vasps_at_once(alone: Cluster) -> None:
     with Steady(url_of(alone)) as before:
         time.sleep(2)
     with Steady(url_of(alone)) as meanwhile:
-        began = time.monotonic()
         answered = asyncio.run(herd(url_of(alone), size))
-        stayed_s = time.monotonic() - began
     assert set(answered) == {200}, answered
     assert answered[200] == 3 * (PEERS + VASPS)
     told = [statistics.median(one.took) * 1000 for one in (before, meanwhile)]
     sys.stderr.write(f"median {told[0]:.1f} ms alone, {told[1]:.1f} ms with the herd; longest {max(meanwhile.took) * 1000:.0f} ms\n")
-    assert max(meanwhile.took) < max(10, stayed_s / 2), "a lookup waited behind the whole herd"
+    assert max(meanwhile.took) < 10, "a lookup waited behind the whole herd"
     assert alone.say("xa", 1) == 1
     alone.check()
 

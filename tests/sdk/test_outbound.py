@@ -276,7 +276,7 @@ async def test_a_peer_that_drips_is_left_at_the_deadline(http: httpx.AsyncClient
         began = time.monotonic()
         with pytest.raises(httpx.TimeoutException):
             await http.send(request)
-        assert 0.3 < time.monotonic() - began < 30
+        assert 0.3 < time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("after", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])

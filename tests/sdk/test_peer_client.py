@@ -292,7 +292,7 @@ async def test_a_peer_that_drips_is_left_after_ten_seconds(monkeypatch: pytest.M
         began = time.monotonic()
         with pytest.raises(Unavailable):
             await client.checkpoint()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 4
 
 
 async def test_a_peer_cannot_take_the_connections_of_others():

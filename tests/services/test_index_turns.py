@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from app.services.node import Node
 from tests.factories import Town, accept, wallet, wallet_id
@@ -42,14 +41,10 @@ async def test_who_waits_for_his_turn_keeps_no_other_from_signing(node: Node, to
                 await asyncio.sleep(0)
 
     other = asyncio.create_task(write())
-    took: list[float] = []
     try:
         for number in range(8):
-            began = time.monotonic()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(4):
                 await accept(node, bka.listing(wallet(number)))
-            took.append(time.monotonic() - began)
     finally:
         writing.set()
         await other
-    assert sorted(took)[4] < 4, "who is kept waits for the five seconds that SQLite waits"
