@@ -276,7 +276,7 @@ async def test_heads_wait_for_what_moves(federating: Federating) -> None:
     waiting = asyncio.create_task(client.get(f"/fed/v1/heads?since={first['next']}&wait=20"))
     await asyncio.sleep(0.05)
     board.put("de.example/log", "note 2\n", 2)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(5):
         assert [head["note"] for head in (await waiting).json()["heads"]] == ["note 2\n"]
     for query in ("wait=26", "wait=-1", "wait=1.5", f"since={'a' * 65}"):
         assert problem(await client.get(f"/fed/v1/heads?{query}")) == (422, "schema")
@@ -304,7 +304,7 @@ class Line:
         self.arrived.set()
 
     async def until(self, text: bytes) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(5):
             while text not in b"".join(self.sent):
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -320,7 +320,7 @@ async def test_a_stream_tells_growth_and_ends_with_its_client() -> None:
     await line.until(b"\n\n" + b'event: head\ndata: {"o":"%s","size":49}\n\n' % FR.encode())
     assert b"".join(line.sent).count(b"event: head") == 1
     line.left.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(5):
         await running
     assert board.listeners == 0
 
@@ -328,9 +328,9 @@ async def test_a_stream_tells_growth_and_ends_with_its_client() -> None:
 async def test_a_quiet_stream_says_that_it_lives_and_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment now and then; after its time the stream ends by itself, so that a peer must show a good key again."""
     monkeypatch.setattr(federation, "COMMENT_EVERY_S", 0.02)
-    monkeypatch.setattr(federation, "STREAM_S", 1.0)
+    monkeypatch.setattr(federation, "STREAM_S", 0.2)
     board, line = HeadBoard(), Line()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(5):
         await HeadStream(board, "fr.example")({}, line.receive, line.send)
     assert line.sent.count(b":\n\n") >= 3
     assert line.sent[-1] == b""
@@ -347,7 +347,7 @@ async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.Monke
     stalled.reads.clear()
     board.put("fr.example/log", "note 1", 1)
     await other.until(b'"size":1}')
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(5):
         await running[0]
     assert board.listeners == 1
     other.left.set()

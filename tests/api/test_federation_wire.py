@@ -25,8 +25,8 @@ OWN = ohash_of("de.example/log")
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    """Wait for something that nobody signals, at most a minute."""
-    async with asyncio.timeout(60):
+    """Wait for something that nobody signals, at most five seconds."""
+    async with asyncio.timeout(5):
         while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -81,7 +81,7 @@ def test_an_exchange_receives(client_wheel: ClientWheel, tmp_path: Path):
         assert [_post(port, headers, body) for headers in (signed, forged, signed)] == [204, 401, 204]
     finally:
         receiver.terminate()
-        told, _ = receiver.communicate(timeout=60)
+        told, _ = receiver.communicate(timeout=10)
     assert told.splitlines()[0] == "URGENT listing.corrected.v1: 3d56 by statement s"
     assert [line.partition(":")[0] for line in told.splitlines()[1:]] == ["refused"]
 

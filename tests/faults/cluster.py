@@ -285,7 +285,7 @@ class Cluster:
             for code in self.stations:
                 self.await_answers(code)
             pin([*self.stations.values()])
-            self.await_converged(180)
+            self.await_converged(60)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -311,7 +311,7 @@ class Cluster:
                 child.wait(20)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
-                child.wait(60)
+                child.wait(10)
         self.wires.close()
 
     # --- processes -----------------------------------------------------------------------------------------------------
@@ -351,12 +351,12 @@ class Cluster:
             except CordonError:
                 return False
 
-        self.until(answers, 180, f"{code} answers")
+        self.until(answers, 90, f"{code} answers")
 
     def kill(self, code: str) -> None:
         """kill -9."""
         os.killpg(self.children[code].pid, signal.SIGKILL)
-        self.children[code].wait(60)
+        self.children[code].wait(10)
 
     def terminate(self, code: str) -> None:
         """SIGTERM, and wait for its end."""

@@ -30,7 +30,7 @@ from tests.faults.cluster import Cluster
 
 CODE = "xa"
 CUSTOMERS = 4_000
-SETTLED_S = 180
+SETTLED_S = 60
 
 
 class Mood(Enum):

@@ -100,4 +100,4 @@ async def test_timeouts_do_not_look_at_the_wall_clock(town: Town, clock: Clock, 
         monkeypatch.setattr(time, "time", lambda: real() - 7200)
         began = time.monotonic()
         assert words(await submit(node, town.signer("de.bka#1").listing(wallet(1)))) == ["accepted"]
-        assert time.monotonic() - began < 120
+        assert time.monotonic() - began < 5
