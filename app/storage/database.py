@@ -261,11 +261,6 @@ class Database:
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise _ours(error) from error
 
-    async def schema_version(self) -> str | None:
-        """The revision that the database says it has; None for an empty one."""
-        async with self.reading() as tx:
-            return await tx.meta.revision()
-
     async def arrive(self) -> None:
         """At a start: `check_schema`, waiting a while for a server that cannot be reached yet. Raises SchemaMismatch, Unreachable."""
         arrival = Arrival()

@@ -159,7 +159,8 @@ async def test_a_database_without_a_schema_is_named_as_such(empty_url: str) -> N
     with locked(read_url(empty_url)):
         pass  # the SQLite file now exists and is empty
     database = Database(empty_url)
-    assert await database.schema_version() is None
+    async with database.reading() as tx:
+        assert await tx.meta.revision() is None
     with pytest.raises(SchemaMismatch, match="cordon db upgrade"):
         await database.check()
     await database.close()
