@@ -119,11 +119,13 @@ class Deliverer:
             free = min(PER_ADDRESS - busy, IN_ALL - len(self._under_way))
             if free <= 0:
                 continue
+            # What was under way before this was read may have ended meanwhile: then what was read of it is no longer true.
+            earlier = set(self._under_way)
             due = await self._database.quick.webhooks.due(hook.id, now_ms, limit=PER_ADDRESS + free)
             # Corrections first: nothing else is begun before each of them has been tried.
             for one in [one for one in due if one.urgent] or due:
                 key = (one.webhook, one.seq)
-                if free and key not in self._under_way:
+                if free and key not in earlier and key not in self._under_way:
                     free -= 1
                     started = True
                     self._start(key, self._attempt(hook, one))

@@ -26,14 +26,14 @@ _DROP = Query(delete(webhook).where(_W.id == bindparam("which")))
 _DROP_ALL = Query(delete(delivery).where(_D.webhook == bindparam("which")))
 _QUEUE = insertion_if_absent(delivery)
 _IS_DUE = (_D.state == "waiting") & (_D.due_ms <= bindparam("now"))
-_READY = Query(
-    select(webhook)
-    .where(_W.state == "active", _W.resting_ms <= bindparam("awake"), exists().where(_D.webhook == _W.id, _IS_DUE))
-    .order_by(_W.id)
-)
+_IS_AWAKE = (_W.state == "active") & (_W.resting_ms <= bindparam("awake"))
+_READY = Query(select(webhook).where(_IS_AWAKE, exists().where(_D.webhook == _W.id, _IS_DUE)).order_by(_W.id))
 # Corrections go first, then what is due longest.
 _DUE = Query(
-    select(delivery).where(_D.webhook == bindparam("which"), _IS_DUE).order_by(_D.urgent.desc(), _D.due_ms, _D.seq).limit(bindparam("most"))
+    select(delivery)
+    .where(_D.webhook == bindparam("which"), _IS_DUE, exists().where(_W.id == _D.webhook, _IS_AWAKE))
+    .order_by(_D.urgent.desc(), _D.due_ms, _D.seq)
+    .limit(bindparam("most"))
 )
 _DONE = Query(delete(delivery).where(_D.webhook == bindparam("which"), _D.seq == bindparam("number")))
 _RETRY = Query(
@@ -134,8 +134,8 @@ class WebhookShelf:
         return [_webhook(row) for row in await self._session.rows(_READY, awake=now_ms, now=now_ms)]
 
     async def due(self, webhook_id: str, now_ms: int, *, limit: int) -> list[Delivery]:
-        """What is to be sent to an address by now, urgent first."""
-        return [_delivery(row) for row in await self._session.rows(_DUE, which=webhook_id, now=now_ms, most=limit)]
+        """What is to be sent to an address by now, urgent first; nothing to one that is disabled or rests."""
+        return [_delivery(row) for row in await self._session.rows(_DUE, which=webhook_id, now=now_ms, awake=now_ms, most=limit)]
 
     async def done(self, rows: Sequence[tuple[str, int]]) -> None:
         """These have arrived: (webhook, seq) each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -20,15 +20,9 @@ from app.seal.bearer import sign_request
 from app.seal.jws import SigningKey
 from tests.api.peers import Federating, open_federating
 from tests.factories import Town, accept, wallet
+from tests.waiting import until
 
 OWN = ohash_of("de.example/log")
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    """Wait for something that nobody signals, at most five seconds."""
-    async with asyncio.timeout(5):
-        while not is_so():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,12 +22,12 @@ from app.storage.upgrade import upgrade
 from tests.checks import check_index, check_log, check_states
 from tests.factories import Town, accept, submit, wallet, words
 from tests.replicas import Server, own_server, streaming_replica
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
 BACK_S = 30.0
 """trust-and-ops F-27: how long after its death nothing may be written."""
-PATIENCE_S = 120.0
 AGENCIES = ("de.bka#1", "de.bka#2", "de.lka#1", "de.lka#2")
 
 
@@ -88,15 +88,6 @@ class Agency:
                 assert isinstance(result, CordonError)
                 self.refused.add(result.slug)
                 await asyncio.sleep(0.05)
-
-
-async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -> float:
-    """Wait until it holds; how long that took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < within_s, "it did not come to that"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - began
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from app.sdk.webhook import WebhookKey, verify
 from app.services.deliver import PER_ADDRESS, SCHEDULE_S, Deliverer, read_retry_after
 from app.storage.database import Database
 from app.storage.outbox import WatchEvent
-from app.storage.webhooks import Delivery, Webhook
+from app.storage.webhooks import Delivery, Webhook, WebhookShelf
 from tests.factories import Clock
+from tests.waiting import until
 
 OWNER = "de.exchange/green"
 KEY = WebhookKey(b"s" * 32, b"1" * 32)
@@ -138,6 +139,26 @@ async def test_who_is_gone_is_asked_no_more(post: Post) -> None:
     assert Counter(url for url, _ in post.receiver.got) == {"https://a.example": 1, "https://b.example": 2}
 
 
+async def test_what_ends_while_the_queue_is_read_is_not_sent_again(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading of the queue that arrives after an attempt was recorded is older than the record."""
+    read_due = WebhookShelf.due
+
+    async def late(shelf: WebhookShelf, webhook_id: str, now_ms: int, *, limit: int) -> list[Delivery]:
+        found = await read_due(shelf, webhook_id, now_ms, limit=limit)
+        if post.receiver.got:
+            gate.set()
+            await post.deliverer.settle()
+        return found
+
+    monkeypatch.setattr(WebhookShelf, "due", late)
+    post.receiver.slow["https://a.example"] = gate = asyncio.Event()
+    await post.queue("a", 1, 2)
+    await post.deliverer.tick()
+    await until(lambda: len(post.receiver.got) == 2)
+    await post.run()
+    assert sorted(post.receiver.got) == [("https://a.example", "1"), ("https://a.example", "2")]
+
+
 async def test_who_has_too_much_to_do_rests_as_long_as_he_says(post: Post) -> None:
     """429 with Retry-After: none of his events is tried before, whatever its schedule says; the other address goes on."""
     post.receiver.answers["https://a.example"] = Outcome(429, "answered 429", "120")
@@ -172,7 +193,7 @@ async def test_broken_off_between_answer_and_record_it_is_sent_again_under_its_i
     post.receiver.slow["https://a.example"] = asyncio.Event()
     await post.queue("a", 1)
     await post.deliverer.tick()
-    await asyncio.sleep(0.1)
+    await until(lambda: bool(post.receiver.got))
     await post.deliverer.stop()
     post.receiver.slow.clear()
     await post.run()
