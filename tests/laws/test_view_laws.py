@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.errors import Malformed
+from app.domain.errors import InvalidAddress, Malformed
+from app.domain.identifiers import id_key, read_subject
 from app.domain.view import BUCKETS, SID_BYTES, BucketEntry, check_bucket, encode_bucket, find_entry, holds, keys_in, parse_bucket
 from app.sdk.membership import Membership, Portfolio, key_of
 
@@ -65,6 +68,11 @@ def test_what_a_bucket_holds(said: list[BucketEntry], others: list[bytes]) -> No
 
 
 EVM = st.text("0123456789abcdef", min_size=40, max_size=40).map(lambda digits: "0x" + digits)
+NEARLY = st.tuples(
+    st.sampled_from(("0x", "0X", "", "eip155:0:0x", "eip155:1:0x", "eip155:0:", " 0x", "0x0x")),
+    st.text("0123456789abcdefABCDEF", min_size=39, max_size=41),
+    st.sampled_from((str, str.lower, str.upper)),
+).map(lambda said: said[0] + said[2](said[1]))
 OTHERS = st.sampled_from(("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "https://scam.example/x", "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"))
 
 
@@ -84,6 +92,36 @@ def test_many_at_once_are_as_many_one_by_one(texts: list[str], data: st.DataObje
         nothing = members.moved([b""] * BUCKETS)
         assert not list(nothing.listed(texts))
         assert not list(nothing.listed_of(portfolio))
+
+
+def _key_or_refusal(text: str, key: Callable[[str], bytes]) -> bytes | str:
+    try:
+        return key(text)
+    except InvalidAddress as error:
+        return error.code
+
+
+@settings(deadline=None)
+@given(NEARLY)
+def test_the_key_of_a_spelling_is_that_of_its_id(text: str) -> None:
+    """Law: what needs no checksum is read shortly to the key to which it is read with care, or refused as it is there."""
+    assert _key_or_refusal(text, key_of) == _key_or_refusal(text, lambda one: id_key(read_subject(one).id))
+
+
+@settings(deadline=None)
+@given(st.lists(EVM, min_size=1, max_size=3), NEARLY, st.data())
+def test_no_text_hides_in_the_frame_of_its_neighbours(texts: list[str], odd: str, data: st.DataObject) -> None:
+    """Law: pieces of an address that make one together, and all else that is none, are refused as they are alone."""
+    cut = data.draw(st.integers(1, 41))
+    shifted = [texts[0][:cut], texts[0][cut:]]
+    for some in ([*texts, *shifted], [*shifted, *texts], [*texts, odd], [odd, *texts], [texts[0] + "é", texts[0][:-1]]):
+        try:
+            want = b"".join([id_key(read_subject(one).id) for one in some])
+        except InvalidAddress:
+            with pytest.raises(InvalidAddress):
+                Portfolio.of(some)
+        else:
+            assert Portfolio.of(some).keys == want
 
 
 def test_a_whole_copy_is_taken_in_as_its_buckets_are_one_by_one() -> None:
