@@ -67,6 +67,11 @@ def _check_one(path: Path, root: RootDocument, found: Found) -> dict[str, JsonVa
         found.buckets.append(bucket)
         return {"kind": "bucket", "tier": bucket.tier, "bucket": f"{bucket.number:04x}", "as_of": bucket.head.as_of, "view": bucket.digest}
     token = words.get("receipt")
+    if token is None and _is_problem(words):
+        raise Malformed(
+            f"{path} is a refusal, of which nothing can be verified: {words['title']} (`{words['code']}`, {words['status']}), "
+            f"{words.get('detail') or 'without a detail'}. Ask again once that is mended, and save the answer that comes then"
+        )
     if not isinstance(token, str):
         raise Malformed(
             f"{path} holds neither a receipt nor a bucket: save the whole answer of POST /v1/screen, /v1/receipts/… or …/bucket/…"
@@ -89,6 +94,11 @@ def _check_one(path: Path, root: RootDocument, found: Found) -> dict[str, JsonVa
         "questions": len(receipt.questions),
         "opened": len(asked),
     }
+
+
+def _is_problem(words: dict[str, JsonValue]) -> bool:
+    """Whether this is what a node answers when it does not do what was asked (RFC 9457)."""
+    return isinstance(words.get("code"), str) and isinstance(words.get("title"), str) and isinstance(words.get("status"), int)
 
 
 def _asked(words: dict[str, JsonValue]) -> list[Asked]:

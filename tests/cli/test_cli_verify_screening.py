@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.domain.identifiers import bucket_of, id_key
@@ -32,10 +33,11 @@ def test_saved_answers_are_checked_and_a_lie_is_named(node_dir: Path, tmp_path: 
         first = cordon("mirror", tmp_path / "copy", "--api-key", key, "--data-dir", node_dir, "--json")
         again = cordon("mirror", tmp_path / "copy", "--api-key", key, "--data-dir", node_dir, "--json")
         refused = cordon("mirror", tmp_path / "copy", "--data-dir", node_dir)
+        problem = httpx.get(f"{node.url}/v1/receipts/none", headers={"Authorization": f"Bearer {key}"})
     assert (first.code, first.json["whole"], again.json["whole"], again.json["added"]) == (0, True, False, 0)
     assert first.json["added"] > 10
     assert refused.code == 1
-    files = {name: tmp_path / f"{name}.json" for name in ("answer", "kept", "bucket", "lie", "changed", "broken")}
+    files = {name: tmp_path / f"{name}.json" for name in ("answer", "kept", "bucket", "lie", "changed", "broken", "problem")}
     files["answer"].write_text(json.dumps(answer), "utf-8")
     files["kept"].write_text(json.dumps(kept), "utf-8")
     files["bucket"].write_bytes(bucket)
@@ -56,6 +58,11 @@ def test_saved_answers_are_checked_and_a_lie_is_named(node_dir: Path, tmp_path: 
     files["broken"].write_bytes(bucket.replace(b'"green"', b'"clear"'))
     assert "another word than its receipt" in cordon("verify", files["changed"], "--data-dir", node_dir).out
     assert cordon("verify", files["broken"], "--data-dir", node_dir).code == 1
+    files["problem"].write_bytes(problem.content)
+    told_no = cordon("verify", files["problem"], "--data-dir", node_dir, "--json")
+    assert (problem.status_code, told_no.code) == (404, 1)
+    for part in ("is a refusal", "Not found (`not_found`, 404)", problem.json()["detail"], "Ask again"):
+        assert part in told_no.json["error"]["detail"]
     alone = cordon("verify", files["lie"], "--data-dir", node_dir)
     assert alone.code == 0
     caught = cordon("verify", files["lie"], files["bucket"], "--data-dir", node_dir)
