@@ -6,7 +6,7 @@ indexing, and rows of booleans are joined as 64-bit words (performance §2, nump
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +117,7 @@ def add(buckets: Buckets, digests: U64) -> int:
     table = table_of(buckets)
     count = plain = placed = 0
     for start in range(0, len(digests), PIECE):
-        piece = by_home(digests[start : start + PIECE])
+        piece = by_home(digests[start : start + PIECE].copy())
         homes, marks = split(piece[~_probe(table, piece)], len(table))
         more_plain, more_placed = _place(table, homes, marks)
         count += len(marks)
@@ -128,16 +128,34 @@ def add(buckets: Buckets, digests: U64) -> int:
 
 
 def by_home(digests: U64) -> U64:
-    """Each of them once, in the order of their buckets, whatever the size of the file: by the lower half first.
+    """Each of them once, in the order of their buckets, whatever the size of the file: by the lower half first. They are used up: the array
+    that is given is sorted where it stands, as each further one of millions costs as much in fresh memory as in work.
 
     Not `np.unique`, which hashes: 16 times as long for a million, more beyond.
     """
-    turned = digests << _HALF | digests >> _HALF
-    turned.sort()
-    is_first = np.ones(len(turned), np.bool_)
-    np.not_equal(turned[1:], turned[:-1], out=is_first[1:])
-    turned = turned[is_first]
-    return np.asarray(turned << _HALF | turned >> _HALF)
+    for piece in _pieces(digests):
+        _turn(piece)
+    digests.sort()
+    count, last = 0, None
+    for piece in _pieces(digests):
+        is_first = np.empty(len(piece), np.bool_)
+        is_first[0] = piece[0] != last
+        np.not_equal(piece[1:], piece[:-1], out=is_first[1:])
+        last = piece[-1]
+        kept = piece[is_first]
+        _turn(kept)
+        digests[count : count + len(kept)] = kept  # at most as far as it was read
+        count += len(kept)
+    return digests[:count]
+
+
+def _pieces(digests: U64) -> Iterator[U64]:
+    return (digests[start : start + PIECE] for start in range(0, len(digests), PIECE))
+
+
+def _turn(digests: U64) -> None:
+    """Let the halves of each change places."""
+    digests[:] = digests << _HALF | digests >> _HALF
 
 
 def fill(buckets: Buckets, digests: U64) -> None:

@@ -59,7 +59,7 @@ def test_what_is_added_is_found_by_both_readers_and_hardly_anything_else(tmp_pat
 def test_a_new_file_is_filled_with_what_additions_would_put_there(piece: int):
     """Whatever it is cut into: each once, found by both readers, also past full buckets and round the end; sums and count are right."""
     gathered = np.concatenate((some_digests(3, 2_000), in_one_place(70), some_digests(3, 500), some_digests(4, 900)))
-    distinct = vector.by_home(gathered)
+    distinct = vector.by_home(gathered.copy())
     assert set(distinct.tolist()) == set(gathered.tolist())
     assert len(distinct) == 2_970
     made, added = (Buckets.create(None, buckets_for(2 * len(gathered)), secret=SECRET) for _ in range(2))
