@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     log_level: str = Field("info", description="debug, info, warning or error.")
     docs: bool = Field(False, description="Whether /docs is served.")
     rate_public_per_minute: int = Field(60, ge=1, description="Requests a minute of a caller without a key, per address.")
+    rate_public_copies_per_hour: int = Field(
+        3, ge=1, description="Copies of the CLEAR view an hour of a caller without a key, per address."
+    )
     rate_client_per_minute: int = Field(600, ge=1, description="Requests a minute of an API key that names no quota of its own.")
     federation: bool = Field(False, description="Whether this node follows peers and serves them; needs the four settings below.")
     dpia_ref: str = Field("", description="Reference of the data protection impact assessment.")

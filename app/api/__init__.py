@@ -14,7 +14,7 @@ from app.api.context import Api, Chosen, Federated, FederationPort
 from app.api.description import VERSION, document
 from app.api.edge import Door, Edge, Shortcut
 from app.api.health import Checkup
-from app.api.limits import Callsigns, Limiter, policy
+from app.api.limits import HOUR_S, Callsigns, Limiter, policy
 from app.api.logs import configure as configure_logs
 from app.api.measures import Measures
 from app.api.mount import mount, mount_operations
@@ -24,6 +24,7 @@ from app.api.submitting import PATH as SUBMIT
 from app.api.submitting import PlainSubmission
 from app.api.tiles import FullTiles
 from app.api.views import bucket_shortcuts
+from app.domain.view import SEGMENTS
 from app.services.node import Node
 
 __all__ = ["Chosen", "Federated", "FederationPort", "configure_logs", "install", "operations_app"]
@@ -38,6 +39,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
         limiter=Limiter(node.clock),
         stamps=Stamps(node.database),
         public_policy=policy("lookup", chosen.rate_public_per_minute),
+        copies_policy=policy("segments", chosen.rate_public_copies_per_hour * SEGMENTS, HOUR_S),
         federated=federated,
     )
     mount(app, operations=not chosen.operations_bind, federation=chosen.federation)

@@ -7,7 +7,7 @@ is: key, permission, quota, purpose. What a caller may *see* is decided by label
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from app.api.context import Api, api_of, passage_of
 from app.api.edge import Passage
 from app.api.limits import DAY_S, Policy, policy
+from app.api.parts import Parts
 from app.api.repeats import once
 from app.api.stamps import Place
 from app.domain.canonical import JsonValue
@@ -88,11 +89,22 @@ class Visit:
         etag = await self.api.stamps.etag(self.audience if cache.startswith("private") else "", body)
         return self._or_304(body, media_type, {"Cache-Control": cache, "ETag": etag})
 
+    async def stored_parts(self, parts: Iterator[bytes], *, name: str, length: int, media_type: str, cache: str) -> Response:
+        """The same of something large, part by part; `name`: what tells its bytes from all others."""
+        etag = await self.api.stamps.etag(self.audience if cache.startswith("private") else "", name.encode("ascii"))
+        headers = {"Cache-Control": cache, "ETag": etag}
+        if self._has(etag):
+            return Response(status_code=304, headers=headers)
+        return Parts(parts, length, media_type=media_type, headers=headers)
+
     def _or_304(self, body: bytes, media_type: str, headers: dict[str, str]) -> Response:
-        asked = self.request.headers.get("if-none-match")
-        if asked is not None and _names(asked, headers["ETag"]):
+        if self._has(headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(body, media_type=media_type, headers=headers)
+
+    def _has(self, etag: str) -> bool:
+        asked = self.request.headers.get("if-none-match")
+        return asked is not None and _names(asked, etag)
 
     async def check_version(self, words: Mapping[str, JsonValue]) -> None:
         """`If-Match` names the version at hand; PreconditionRequired, PreconditionFailed."""
@@ -173,12 +185,16 @@ class Asks:
         """The same of somebody who was recognised."""
         who = caller.actor or passage.callsign
         if self._counted:
-            api.spend(passage, who, policy_of(api, caller))
+            api.spend(passage, who, self.policy_of(api, caller))
         permit(caller, self.action)
         self.check_query(request)
         check_accept(passage.headers.get(b"accept"), self._gives)
         purpose, case = purpose_of(passage, caller, self.action)
         return Visit(request, api, passage, caller, who, purpose, case)
+
+    def policy_of(self, api: Api, caller: Caller) -> Policy:
+        """How often this caller may ask here."""
+        return policy_of(api, caller)
 
     def check_query(self, request: Request) -> None:
         """Schema or BadRequest for parameters that have no meaning here."""

@@ -34,6 +34,8 @@ class Chosen(Protocol):
     @property
     def rate_public_per_minute(self) -> int: ...
     @property
+    def rate_public_copies_per_hour(self) -> int: ...
+    @property
     def rate_client_per_minute(self) -> int: ...
     @property
     def operations_bind(self) -> str: ...
@@ -81,6 +83,8 @@ class Api:
     stamps: Stamps
     public_policy: Policy
     """The policy of callers without a key."""
+    copies_policy: Policy
+    """Theirs for the segments of a view."""
     federated: Federated | None = None
 
     @property

@@ -13,6 +13,7 @@ from functools import lru_cache
 from app.domain.errors import Quota
 
 MINUTE_S = 60
+HOUR_S = 3_600
 DAY_S = 86_400
 MOST_WINDOWS = 100_000
 
@@ -82,7 +83,7 @@ class Limiter:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._windows: dict[tuple[str, str], list[int]] = {}
-        """By policy and caller: when it began, in milliseconds, and the units taken."""
+        """By policy and caller: when it began and how long it is, in milliseconds, and the units taken."""
 
     def spend(self, who: str, asked: Policy, amount: int = 1) -> Left:
         """Take `amount` units and say what is left; OverQuota if there are not so many, then nothing is taken."""
@@ -90,12 +91,12 @@ class Limiter:
         window = self._windows.get((asked.name, who))
         if window is None or not 0 <= now - window[0] < asked.length_ms:
             window = self._begin(who, asked, now)
-        left = asked.quota - window[1] - amount
+        left = asked.quota - window[2] - amount
         seconds_left = (window[0] + asked.length_ms - now + 999) // 1000
         if left < 0:
             detail = f"more than {asked.quota} units of `{asked.name}` in {asked.window_s} seconds: try again in {seconds_left} seconds"
             raise OverQuota((asked, max(left + amount, 0), seconds_left), detail)
-        window[1] += amount
+        window[2] += amount
         return asked, left, seconds_left
 
     def left(self, who: str, asked: Policy) -> int:
@@ -104,18 +105,17 @@ class Limiter:
         window = self._windows.get((asked.name, who))
         if window is None or not 0 <= now - window[0] < asked.length_ms:
             return asked.quota
-        return max(asked.quota - window[1], 0)
+        return max(asked.quota - window[2], 0)
 
     def _begin(self, who: str, asked: Policy, now: int) -> list[int]:
         if len(self._windows) >= MOST_WINDOWS:
             self._forget(now)
-        window = self._windows[asked.name, who] = [now, 0]
+        window = self._windows[asked.name, who] = [now, asked.length_ms, 0]
         return window
 
     def _forget(self, now: int) -> None:
-        """Drop minute windows that have passed; a flood from more addresses than fit starts everybody anew."""
-        day = DAY_S * 1000
-        kept = {key: window for key, window in self._windows.items() if now - window[0] < (day if key[0] == "addresses" else 60_000)}
+        """Drop windows that have passed; a flood from more addresses than fit starts everybody anew."""
+        kept = {key: window for key, window in self._windows.items() if now - window[0] < window[1]}
         self._windows = kept if len(kept) < MOST_WINDOWS else {}
 
 

@@ -6,7 +6,9 @@ nothing of who asks: static bytes with an entity tag. A bucket is answered befor
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from app.api import examples_views as ex
@@ -15,10 +17,12 @@ from app.api.callers import (
     BYTES,
     JSON,
     TEXT,
+    Asks,
     Publicly,
     Screening,
     ScreeningBytes,
     ScreeningText,
+    Visit,
     check_accept,
     policy_of,
     purpose_of,
@@ -28,6 +32,7 @@ from app.api.callers import (
 from app.api.context import Api
 from app.api.docs import BytesResponse, TextResponse, answers
 from app.api.edge import Passage, Shortcut
+from app.api.limits import Policy
 from app.domain.canonical import b64u_decode
 from app.domain.errors import Forbidden, Malformed, NotFound, Schema, Unauthenticated
 from app.domain.merkle import HASH_BYTES
@@ -57,6 +62,19 @@ def _number(text: str, digits: int) -> int:
         return read_bucket_text(text, digits=digits)
     except Malformed as error:
         raise NotFound(error.detail) from error
+
+
+class AsksForCopies(Asks):
+    """A copy is 256 requests. Whoever has no key may make some in an hour, as quickly as he can: what is published is for all, and a
+    copy spares the node every lookup that its owner would send.
+    """
+
+    def policy_of(self, api: Api, caller: Caller) -> Policy:
+        """The one of copies for the public, his own for everybody else."""
+        return super().policy_of(api, caller) if caller.actor else api.copies_policy
+
+
+Copying = Annotated[Visit, Depends(AsksForCopies(Action.SCREEN, BYTES))]
 
 
 @router.get(
@@ -104,11 +122,14 @@ async def get_view_bucket(visit: Screening, tier: str, hhhh: str) -> Response:
     response_class=BytesResponse,
     responses=answers("Head, path and buckets, as docs/protocol/view.md describes them.", None, "", _PROBLEMS, media=BYTES),
 )
-async def get_view_segment(visit: ScreeningBytes, tier: str, hh: str) -> Response:
-    """`hh`: the first 8 bits of the buckets, two lower-case hex digits."""
+async def get_view_segment(visit: Copying, tier: str, hh: str) -> Response:
+    """`hh`: the first 8 bits of the buckets, two lower-case hex digits. Without a key it costs nothing of the minute, but of some copies
+    an hour.
+    """
     check_tier(visit.caller, tier)
     published = await visit.api.node.views.current(tier)
-    return await visit.stored_bytes(published.segment(_number(hh, 2)), BYTES, cache=_CACHE[tier])
+    parts, length = published.segment(_number(hh, 2))
+    return await visit.stored_parts(parts, name=f"{published.digest}/{hh}", length=length, media_type=BYTES, cache=_CACHE[tier])
 
 
 @router.get(

@@ -23,6 +23,7 @@ BUCKET_BITS = 16
 BUCKETS = 1 << BUCKET_BITS
 SEGMENT_BITS = 8
 SEGMENT_BUCKETS = 1 << SEGMENT_BITS
+SEGMENTS = BUCKETS >> SEGMENT_BITS
 """A segment is 256 neighbouring buckets: the unit in which a mirror fetches a view."""
 SID_BYTES = 16
 MAX_SIDS = 255
@@ -293,7 +294,7 @@ def verify_segment(number: int, buckets: Sequence[bytes], path: Sequence[bytes],
     """
     if len(buckets) != SEGMENT_BUCKETS:
         raise Malformed(f"a segment has {SEGMENT_BUCKETS} buckets, not {len(buckets)}")
-    verify_inclusion(segment_hash(number, buckets), path, index=number, size=BUCKETS >> SEGMENT_BITS, root=root)
+    verify_inclusion(segment_hash(number, buckets), path, index=number, size=SEGMENTS, root=root)
     for place, data in enumerate(buckets):
         check_bucket(data, number << SEGMENT_BITS | place)
 

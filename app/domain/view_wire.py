@@ -21,6 +21,7 @@ from .view import BUCKET_BITS, BUCKETS, SEGMENT_BITS, SEGMENT_BUCKETS, BucketAns
 STEP = 1_024
 """A bucket answer is a multiple of so many bytes: else its length would tell the bucket."""
 SEGMENT_PATH = BUCKET_BITS - SEGMENT_BITS
+BUCKETS_A_PART = 16
 MOST_NOTE = 256 * 1024
 MOST_BUCKET = 16 * 1024 * 1024
 _MEMBERS = frozenset({"tier", "bucket", "bytes", "path", "head", "pad"})
@@ -82,9 +83,17 @@ class Segment:
     buckets: tuple[bytes, ...]
 
 
-def write_segment(note: str, path: Sequence[bytes], buckets: Sequence[bytes]) -> bytes:
-    """The bytes of a segment."""
-    return b"".join([framed(note.encode("utf-8")), *path, *map(framed, buckets)])
+def write_segment(note: str, path: Sequence[bytes], buckets: Sequence[bytes]) -> Iterator[bytes]:
+    """The bytes of a segment in parts, each made when it is taken: the whole may have megabytes, all of which are at hand as buckets."""
+    yield b"".join([framed(note.encode("utf-8")), *path])
+    for first in range(0, len(buckets), BUCKETS_A_PART):
+        yield b"".join(map(framed, buckets[first : first + BUCKETS_A_PART]))
+
+
+def segment_length(note: str, path: Sequence[bytes], buckets: Sequence[bytes]) -> int:
+    """How many bytes `write_segment` gives."""
+    framed_ones = (note.encode("utf-8"), *buckets)
+    return 4 * len(framed_ones) + sum(map(len, framed_ones)) + sum(map(len, path))
 
 
 def read_segment(body: bytes) -> Segment:

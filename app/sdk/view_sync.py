@@ -15,12 +15,11 @@ from typing import Protocol
 
 from ..domain.canonical import b64u_decode, b64u_encode
 from ..domain.errors import CordonError, Gone, InvalidProof, Malformed, NotFound
-from ..domain.view import BUCKETS, SEGMENT_BITS, ViewHead, verify_segment
+from ..domain.view import SEGMENTS, ViewHead, verify_segment
 from ..domain.view_wire import read_delta, read_segment
 from ..seal.notes import Verifier
 from .view_store import Copy, Parts, Store, check_policy, open_head, write
 
-SEGMENTS = BUCKETS >> SEGMENT_BITS
 ATTEMPTS = 3
 
 

@@ -9,7 +9,7 @@ whole second, so that whoever replays it can.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypeVar
@@ -21,7 +21,7 @@ from app.domain.merkle import root_at
 from app.domain.statement import ohash_of
 from app.domain.tiles import TileReader, needed_for_root
 from app.domain.view import SEGMENT_BITS, SEGMENT_BUCKETS, ViewHead, ViewOrigin
-from app.domain.view_wire import write_bucket, write_delta, write_segment
+from app.domain.view_wire import segment_length, write_bucket, write_delta, write_segment
 from app.domain.viewing import TIERS, at_second
 from app.index.listings import ListingIndex
 from app.index.showing import Showing
@@ -58,11 +58,12 @@ class Published:
         """The answer for one bucket as it goes out (schemas §4.4), padded."""
         return write_bucket(self.tier, self.sealed.answer(number), self.note)
 
-    def segment(self, number: int) -> bytes:
-        """256 neighbouring buckets, proved together."""
+    def segment(self, number: int) -> tuple[Iterator[bytes], int]:
+        """256 neighbouring buckets, proved together, in parts; and the length of the whole."""
         first = number << SEGMENT_BITS
         _, path = self.sealed.tree.segment(number)
-        return write_segment(self.note, path, self.sealed.buckets[first : first + SEGMENT_BUCKETS])
+        said = self.note, path, self.sealed.buckets[first : first + SEGMENT_BUCKETS]
+        return write_segment(*said), segment_length(*said)
 
     def delta(self, numbers: Collection[int]) -> bytes:
         """These buckets, for whoever has the others already."""

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from app.api.limits import Callsigns, Limiter, OverQuota, policy
+from app.api.limits import HOUR_S, Callsigns, Limiter, OverQuota, policy
 from tests.api.front import Front, open_front, problem
 from tests.factories import Clock, Town, wallet, wallet_id
 
@@ -69,6 +69,24 @@ async def test_addresses_of_a_day_are_counted_too(town: Town, sqlite_migrated_ur
             assert (await client.get(f"/v1/screen/{wallet_id(1)}")).status_code == 200
 
 
+async def test_a_whole_copy_without_a_key_is_had_in_one_go(town: Town, sqlite_migrated_url: str) -> None:
+    """Its segments are counted for themselves, some copies an hour, and nothing of the minute; with a key they are requests as others."""
+    async with open_front(town, sqlite_migrated_url, rate_public_per_minute=2, rate_public_copies_per_hour=1) as front:
+        key = await front.key(quota={"requests_per_minute": 100})
+        async with front.at() as client, front.at(key) as keyed:
+            for number in range(256):
+                answer = await client.get(f"/v1/view/clear/segment/{number:02x}")
+                assert answer.status_code == 200
+                assert answer.headers["ratelimit"] == f'"segments";r={255 - number};t=3600'
+                assert int(answer.headers["content-length"]) == len(answer.content)
+            refused = await client.get("/v1/view/clear/segment/00")
+            assert (problem(refused), refused.headers["retry-after"]) == ((429, "quota"), "3600")
+            assert (await client.get("/v1/view/policy")).headers["ratelimit"] == '"lookup";r=1;t=60'
+            assert (await keyed.get("/v1/view/clear/segment/00")).headers["ratelimit"] == '"lookup";r=99;t=60'
+            town.clock.advance(s=3_601)
+            assert (await client.get("/v1/view/clear/segment/00")).status_code == 200
+
+
 async def test_submissions_cost_only_what_is_refused(town: Town, sqlite_migrated_url: str) -> None:
     """The mandate bounds who signs well; who sends rubbish is bounded like any stranger."""
     async with open_front(town, sqlite_migrated_url, rate_public_per_minute=3) as front, front.at() as client:
@@ -121,6 +139,15 @@ def test_a_flood_of_addresses_does_not_fill_the_memory() -> None:
     clock.advance(s=61)
     limiter.spend("one more", asked)
     assert len(limiter._windows) == 1
+    limiter.spend("a copy", policy("segments", 1, HOUR_S))
+    for n in range(99_998):
+        limiter.spend(str(ipaddress.IPv4Address(n)), asked)
+    clock.advance(s=61)
+    limiter.spend("a stranger", asked)
+    assert len(limiter._windows) == 2
+    with pytest.raises(OverQuota):  # its window has not passed
+        limiter.spend("a copy", policy("segments", 1, HOUR_S))
+    limiter.spend("one more", asked)
     with pytest.raises(OverQuota):
         limiter.spend("one more", asked)
 

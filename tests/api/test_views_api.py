@@ -127,3 +127,17 @@ async def test_what_a_reader_may_not_see_changes_nothing_in_his_buckets(front: F
     after = read_bucket((await client.get(f"/v1/view/green/bucket/{HHHH}")).content)
     assert after.answer == before.answer
     assert opened(front, after.head).root == opened(front, before.head).root
+
+
+async def test_a_segment_at_hand_is_not_sent_again(front: Front) -> None:
+    """Under the same head; another segment, or the same under another head, has another entity tag."""
+    async with front.at() as client:
+        one = await client.get("/v1/view/clear/segment/00")
+        again = await client.get("/v1/view/clear/segment/00", headers={"If-None-Match": one.headers["etag"]})
+        other = await client.get("/v1/view/clear/segment/01", headers={"If-None-Match": one.headers["etag"]})
+        front.town.clock.advance(s=61)
+        await front.node.views.refresh()
+        later = await client.get("/v1/view/clear/segment/00", headers={"If-None-Match": one.headers["etag"]})
+    assert [answer.status_code for answer in (one, again, other, later)] == [200, 304, 200, 200]
+    assert again.headers["etag"] == one.headers["etag"]
+    assert len({answer.headers["etag"] for answer in (one, other, later)}) == 3

@@ -33,7 +33,7 @@ class NodeSource:
     def view_segment(self, tier: str, number: int) -> bytes:
         if self.breaks_after is not None and len(self.asked) >= self.breaks_after:
             raise Unavailable("the connection broke off")
-        return self._damaged(self._now(f"segment {number}", self.node.views.current(tier)).segment(number))
+        return self._damaged(b"".join(self._now(f"segment {number}", self.node.views.current(tier)).segment(number)[0]))
 
     def view_delta(self, tier: str, root: bytes) -> bytes:
         return self._damaged(self._now("delta", self.node.views.delta(tier, root)))
