@@ -45,7 +45,7 @@ from app.domain.screening_receipt import Told
 from app.domain.sources import Source, is_degraded
 from app.domain.watching import Word, told_word
 from app.index.known import NOTHING_KNOWN, Knowing, Known, ends_of
-from app.storage.audit import AuditEntry, as_one
+from app.storage.audit import AuditEntry, Note, as_one
 from app.storage.database import Transaction
 
 __all__ = ["Answer", "Caller", "Query", "Screened", "Screening", "find_in"]
@@ -140,6 +140,8 @@ class _Hit(NamedTuple):
     phrase: Phrase
     head: bytes
     """The members of the result up to the words of the phrase."""
+    line: Line
+    """The whole, judged by nobody."""
 
 
 class Screening:
@@ -150,7 +152,7 @@ class Screening:
         self._moment = moment
         self._record = record
         self._phrases = Phrases()
-        self._told: dict[str, _Hit] = {}
+        self._told: dict[Query, _Hit] = {}
         self._opening: tuple[int, tuple[Source, ...], bytes] = (-1, (), b"")
 
     async def screen_one(self, query: Query, caller: Caller) -> dict[str, JsonValue]:
@@ -231,7 +233,7 @@ class Screening:
         """`screen_many` of all rows, each as JSON, byte for byte, with one entry of the access log a hit and one wait for all of them."""
         moment = self._moment()
         found: list[Line] = []
-        entries: list[AuditEntry] = []
+        notes: list[Note] = []
         for start in range(0, len(queries), BREATH):
             some = queries[start : start + BREATH]
             told = self._told_before(some, caller, moment, policy)
@@ -240,63 +242,65 @@ class Screening:
             asking = _Asking(await self._known(subjects, caller.reader) if rest else NOTHING_KNOWN, caller, moment, policy)
             following = zip(rest, subjects, strict=True)
             for one in told:
-                line, entry = one or self._line(*next(following), asking)
+                line, note = one or self._line(*next(following), asking)
                 found.append(line)
-                if entry is not None:
-                    entries.append(entry)
+                if note is not None:
+                    notes.append(note)
             if len(some) == BREATH:
                 await asyncio.sleep(0)
-        await self._record(as_one(entries))
+        await self._record(as_one(AuditEntry(moment.now_ms, caller.actor, "screen", "", caller.purpose, caller.case), notes))
         return found
 
     def _told_before(
         self, queries: Sequence[Query], caller: Caller, moment: Moment, policy: Policy | None
-    ) -> list[tuple[Line, AuditEntry | None] | None]:
+    ) -> list[tuple[Line, Note | None] | None]:
         """What `_line` would say, of those rows that are plain hits, were told before and are what they were; None for the others."""
         if is_public(caller.reader):
             return [None] * len(queries)
-        standing, told, protected = self._index.standing(), self._told, moment.protected
+        standing, told, protected, stands = self._index.standing(), self._told, moment.protected, self._phrases.standing(moment)
         if told and not self._phrases.are_of(moment):
             told.clear()
-        found: list[tuple[Line, AuditEntry | None] | None] = []
-        for query in queries:
-            one = told.get(query.address)
-            if one is None or query[1:] != _ALONE:
+        found: list[tuple[Line, Note | None] | None] = []
+        for query, hit in zip(queries, map(told.get, queries), strict=True):
+            if hit is None:
                 found.append(None)
                 continue
-            id_, known, phrase, head = one
-            if standing.get(id_) is not known or not self._phrases.stands(phrase, moment):
-                del told[query.address]  # what was erased must not stay for its sake
+            id_, known, phrase, head, line = hit
+            if standing.get(id_) is not known or not stands(phrase):
+                del told[query]  # what was erased must not stay for its sake
                 found.append(None)
-                continue
-            line = None if protected(id_) else (_plain_line(head, phrase, policy), _plain_entry(id_, phrase, caller, moment))
-            found.append(line)
+            elif protected(id_):
+                found.append(None)
+            else:
+                found.append((line if policy is None else _plain_line(head, phrase, policy), _plain_note(id_, phrase, caller)))
         return found
 
-    def _keep_told(self, query: Query, subject: str, phrase: Phrase, head: bytes) -> None:
-        """Remember what was told, for as long as the index still has what it was told from."""
-        known = self._index.standing().get(subject)
-        if known is None or known.links_of or known.kin or query[1:] != _ALONE or tuple(known.find(subject)) != (phrase.listing,):
+    def _keep_told(self, query: Query, hit: _Hit) -> None:
+        """Remember what was told, for as long as the index still has what it was told from; of texts that came alone."""
+        known = self._index.standing().get(hit.id)
+        if known is None or known.links_of or known.kin or query[1:] != _ALONE or tuple(known.find(hit.id)) != (hit.phrase.listing,):
             return
         if len(self._told) >= MOST_TOLD:
             self._told.clear()
-        self._told[query.address] = _Hit(subject, known, phrase, head)
+        self._told[query] = hit._replace(known=known)
 
-    def _line(self, query: Query, subject: _Read, asking: _Asking) -> tuple[Line, AuditEntry | None]:
+    def _line(self, query: Query, subject: _Read, asking: _Asking) -> tuple[Line, Note | None]:
         if isinstance(subject, InvalidAddress):
             return line_of(_unread(0, query, subject)), None
         known, caller, moment, policy = asking.known, asking.caller, asking.moment, asking.policy
         phrase = self._plain(known, subject, caller.reader, moment) if query.reference is None else None
         if phrase is not None:
             head = _head(query, subject.id)
-            self._keep_told(query, subject.id, phrase, head)
-            return _plain_line(head, phrase, policy), _plain_entry(subject.id, phrase, caller, moment)
+            line = _plain_line(head, phrase, None)
+            self._keep_told(query, _Hit(subject.id, known, phrase, head, line))
+            return line if policy is None else _plain_line(head, phrase, policy), _plain_note(subject.id, phrase, caller)
         finding = find_in(known, subject, caller.reader, moment)
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         if policy is not None:
             words["policy"] = _judged(policy, finding, caller.reader, moment)
         line = line_of(words, tuple([max_tlp(listing) for listing in finding.statements]))
-        return line, _audit_entry(subject.id, finding, caller, moment)
+        entry = _audit_entry(subject.id, finding, caller, moment)
+        return line, None if entry is None else (entry.subject, entry.sids, entry.told)
 
     def _plain(self, known: Known, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Phrase | None:
         """The words of a hit that takes no thought (`domain/phrases`); None for every other subject, hit or miss."""
@@ -426,6 +430,14 @@ def _plain_entry(subject: str, phrase: Phrase, caller: Caller, moment: Moment) -
     one = phrase.listing
     told = ((caller.owner, one.origin, one.sid, subject, _ACTIVE),) if caller.owner else ()
     return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, (one.sid,), told)
+
+
+def _plain_note(subject: str, phrase: Phrase, caller: Caller) -> Note | None:
+    """What of it is not the same for all hits of one list."""
+    if not caller.actor:
+        return None
+    one = phrase.listing
+    return subject, (one.sid,), ((caller.owner, one.origin, one.sid, subject, _ACTIVE),) if caller.owner else ()
 
 
 def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry | None:

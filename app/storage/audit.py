@@ -56,6 +56,10 @@ class AuditEntry(NamedTuple):
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+Note = tuple[str, tuple[str, ...], tuple[tuple[str, str, str, str, str], ...]]
+"""Of one hit of a list: `subject`, `sids` and `told` of its entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     """An entry as kept: `seq` counts from 1, `hash` closes the chain up to it."""
@@ -146,11 +150,12 @@ def _entry(body: bytes) -> AuditEntry:
     return AuditEntry(at_ms, actor, action, subject, purpose, case, tuple(sids), others=others)
 
 
-def as_one(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
-    """The hits of one list, told by one caller at one moment: as few rows as may be, each of at most MOST_TOGETHER."""
+def as_one(common: AuditEntry, notes: Sequence[Note]) -> list[AuditEntry]:
+    """The hits of one list, told by one caller at one moment (`common`): as few rows as may be, each of at most MOST_TOGETHER."""
     found = []
-    for start in range(0, len(entries), MOST_TOGETHER):
-        first, *others = entries[start : start + MOST_TOGETHER]
-        told = tuple([one for entry in (first, *others) for one in entry.told])
-        found.append(first._replace(told=told, others=tuple([(entry.subject, entry.sids) for entry in others])))
+    for start in range(0, len(notes), MOST_TOGETHER):
+        some = notes[start : start + MOST_TOGETHER]
+        subject, sids, _ = some[0]
+        told = tuple([one for _, _, its in some for one in its])
+        found.append(common._replace(subject=subject, sids=sids, told=told, others=tuple([note[:2] for note in some[1:]])))
     return found
