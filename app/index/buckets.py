@@ -1,8 +1,10 @@
 """A file of fingerprints, mapped into every process: 64-byte buckets of sixteen 32-bit fingerprints (performance, recommended index).
 
-The lower half of a digest chooses the bucket, the upper half is the fingerprint, which goes into the first free place of that bucket or
-of the next ones. A place is 0 (never used) or a fingerprint, and never changes again, so a bucket whose last place is in use is the only
-one that a search goes past. What is there is not added a second time.
+Buckets stand in pairs. The lower half of a digest chooses the pair and, by its last bit, the bucket, the upper half is the fingerprint,
+which goes into the first free place of that bucket or of the ones on the same side of the next pairs. So two digests that differ in that
+bit are looked for in neighbouring lines of the cache, and never in each other's way (`Digester.turn`). A place is 0 (never used) or a
+fingerprint, and never changes again, so a bucket whose last place is in use is the only one that a search goes past. What is there is not
+added a second time.
 
 One process writes at a time, any number read without locks: an addition is one aligned store of four bytes, seen by all at once, and
 nothing is ever moved or removed. More than three quarters full is refused: the owner builds a larger file aside, renames it over this one
@@ -31,7 +33,7 @@ SLOTS = 16
 LIVE, MOVED = 1, 2
 
 _MAGIC = b"CORDONIX"
-_VERSION = 2
+_VERSION = 3
 _FIXED = struct.Struct(f"<8sIIQ{SECRET_BYTES}s")
 _CRC_AT = _FIXED.size
 _STATE_AT, _DIRTY_AT = 64, 68
@@ -59,8 +61,8 @@ class Full(Exception):
 
 
 def buckets_for(count: int, *, load: float = 0.66) -> int:
-    """Buckets in which so many fingerprints fill the given share of the places."""
-    return max(64, -(-int(count / load) // SLOTS))
+    """Buckets in which so many fingerprints fill the given share of the places: an even number."""
+    return max(64, 2 * -(-int(count / load) // (2 * SLOTS)))
 
 
 class Buckets:
@@ -78,6 +80,8 @@ class Buckets:
     @classmethod
     def create(cls, path: Path | None, buckets: int, *, generation: int = 1, secret: bytes | None = None) -> Buckets:
         """A new, empty file; what stood at `path` is replaced at once, so give a name that nobody reads yet."""
+        if buckets & 1:
+            raise ValueError("the buckets of an index file stand in pairs")
         total = HEAD_BYTES + buckets * BUCKET_BYTES
         if path is None:
             area = mmap.mmap(-1, total)
@@ -216,9 +220,9 @@ class Buckets:
         """Whether the fingerprint of a digest is there. Never wrong when it says no."""
         wanted = fingerprint(digest)
         sought = _WORD.pack(wanted)
-        bucket = (digest & 0xFFFFFFFF) * self.size >> 32
+        bucket = self._home(digest)
         area = self.area
-        for _ in range(self.size):
+        for _ in range(self.size >> 1):
             start = HEAD_BYTES + bucket * BUCKET_BYTES
             end = start + BUCKET_BYTES
             at = area.find(sought, start, end)
@@ -228,8 +232,12 @@ class Buckets:
                 at = area.find(sought, at + 1, end)
             if area[end - 4 : end] == b"\0\0\0\0":
                 return False
-            bucket = bucket + 1 if bucket + 1 < self.size else 0
+            bucket = bucket + 2 if bucket + 2 < self.size else bucket & 1
         return False
+
+    def _home(self, digest: int) -> int:
+        """The bucket in which the search begins."""
+        return ((digest & 0xFFFFFFFF) * (self.size >> 1) >> 32) << 1 | digest & 1
 
     def verify(self) -> bool:
         """Whether the places are what the sums say and no batch was cut short. Reads the whole file; `vector.verify` is faster."""
@@ -265,7 +273,7 @@ class Buckets:
         self.begin()
         for digest in wanted:
             mark = fingerprint(digest)
-            place = self._free(mark, (digest & 0xFFFFFFFF) * self.size >> 32)
+            place = self._free(mark, self._home(digest))
             if place is not None:
                 at, bucket = place
                 self._words[at] = mark
@@ -280,7 +288,7 @@ class Buckets:
         is room.
         """
         words, size = self._words, self.size
-        for _ in range(size):
+        for _ in range(size >> 1):
             start = (HEAD_BYTES + bucket * BUCKET_BYTES) // 4
             for at in range(start, start + SLOTS):
                 here = words[at]
@@ -288,7 +296,7 @@ class Buckets:
                     return None
                 if not here:
                     return at, bucket
-            bucket = bucket + 1 if bucket + 1 < size else 0
+            bucket = bucket + 2 if bucket + 2 < size else bucket & 1
         raise Full("no place is free")
 
 

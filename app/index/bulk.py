@@ -124,8 +124,8 @@ def to_look_at(listed: ListedIds, lines: Lines, piece: range, *, reader: Reader,
     turns = listed.turns(reader)
     starts, lengths = lines.starts[piece.start : piece.stop], lines.lengths[piece.start : piece.stop]
     rows = shapes.read(lines.clean, starts, lengths, checksums=checksums)
-    chosen = rows.slow | listed.probe(rows.digests, turns)
-    if len(rows.second_rows):
-        chosen[rows.second_rows[listed.probe(rows.second, turns)]] = True
-    found: list[int] = (np.flatnonzero(chosen) + piece.start).tolist()
-    return found
+    found = listed.probe(np.concatenate((rows.digests, rows.second)), turns)
+    chosen = rows.slow | found[: len(piece)]
+    chosen[rows.second_rows[found[len(piece) :]]] = True
+    numbers: list[int] = (np.flatnonzero(chosen) + piece.start).tolist()
+    return numbers

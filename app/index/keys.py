@@ -10,7 +10,9 @@ mixed. Whoever chooses addresses cannot aim at a bucket without the secret, whic
 for many at once (ADR 0009).
 
 A key is filed once for each class of the reach of what is said of it (`domain/reach`): its digest, turned by 64 bits that follow from
-secret and class. The class of what everybody may read turns nothing.
+secret and class. The class of what everybody may read turns nothing, that of what every member may read turns the fingerprint and the
+side of the pair (`buckets`): the two that nearly all is filed under, and nearly everybody reads, are looked at in one go, and what stands
+in one makes no search in the other longer.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from operator import mul
 from app.domain.address import Wallet, kin_keys
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import EntityId, Indicator, Subject, read_id
-from app.domain.reach import CLEAR
+from app.domain.reach import CLEAR, GREEN
 
 __all__ = ["ACCOUNT", "CLASS", "KEY_HASH", "SCRIPT_HASH", "SECRET_BYTES", "TEXT", "WITNESS", "WORDS", "Digester", "keys_of", "keys_of_id"]
 
@@ -94,7 +96,8 @@ class Digester:
         """What turns a digest for a class."""
         if name == CLEAR:
             return 0
-        return int.from_bytes(hashlib.blake2b(name.encode("utf-8"), key=self.secret, digest_size=8).digest(), "little")
+        drawn = int.from_bytes(hashlib.blake2b(name.encode("utf-8"), key=self.secret, digest_size=8).digest(), "little")
+        return drawn & 0xFFFFFFFF00000000 | 1 if name == GREEN else drawn
 
     def mark(self, name: str) -> int:
         """The digest that says that something was filed under a class."""

@@ -333,10 +333,7 @@ class ListedIds:
         """Which digests of `shapes` are there in any of the classes (`turns`)."""
         if not self.is_ready:
             return np.ones(len(digests), np.bool_)
-        found = np.zeros(len(digests), np.bool_)
-        for turn in turns:
-            found |= vector.probe(self._table, digests ^ np.uint64(turn) if turn else digests)
-        return found
+        return vector.probe(self._table, digests, turns)
 
     def _current(self) -> Buckets:
         """The file; the new one if it was replaced."""

@@ -28,6 +28,9 @@ _U = np.uint64
 _HIGH = _U(0xFFFFFFFF00000000)
 _LOW = _U(0xFFFFFFFF)
 _HALF = _U(32)
+_ONE = _U(1)
+_UNUSED = np.uint32(1)
+"""In place of the fingerprint 0, which would say that a place was never used."""
 _MIX_1, _MIX_2, _TURN = _U(0x9E3779B97F4A7C15), _U(0xBF58476D1CE4E5B9), _U(29)
 
 
@@ -73,39 +76,84 @@ def table_of(buckets: Buckets) -> U32:
 
 def split(digests: U64, size: int) -> tuple[I64, U32]:
     """Bucket and fingerprint of each digest."""
-    homes = (((digests & _LOW) * _U(size)) >> _HALF).astype(np.int64)
+    homes = _pairs(digests, size) << 1 | (digests & _ONE).view(np.int64)
+    return homes, _marks(digests)
+
+
+def _pairs(digests: U64, size: int) -> I64:
+    pairs = digests & _LOW
+    pairs *= _U(size >> 1)
+    pairs >>= _HALF
+    return pairs.view(np.int64)
+
+
+def _marks(digests: U64) -> U32:
     marks = (digests >> _HALF).astype(np.uint32)
-    marks[marks == 0] = 1
-    return homes, marks
+    return np.maximum(marks, _UNUSED, out=marks)
 
 
-def probe(table: U32, digests: U64) -> Bools:
-    """Whether each fingerprint is there; never wrong when it says no."""
-    found = np.empty(len(digests), np.bool_)
+def probe(table: U32, digests: U64, turns: Sequence[int] = (0,)) -> Bools:
+    """Whether a fingerprint of each, turned by any of `turns`, is there; never wrong when it says no."""
+    is_paired = len(turns) > 1 and (turns[0] ^ turns[1]) & 0xFFFFFFFF == 1
+    alone = turns[2:] if is_paired else turns
+    found = np.zeros(len(digests), np.bool_)
     for start in range(0, len(digests), PIECE):
-        found[start : start + PIECE] = _probe(table, digests[start : start + PIECE])
+        some, hit = digests[start : start + PIECE], found[start : start + PIECE]
+        if is_paired:
+            hit |= _probe_pairs(table, some ^ _U(turns[0]) if turns[0] else some, (turns[0] ^ turns[1]) >> 32)
+        for turn in alone:
+            hit |= _probe(table, some ^ _U(turn) if turn else some)
     return found
 
 
 def _probe(table: U32, digests: U64) -> Bools:
     homes, marks = split(digests, len(table))
     rows = table.take(homes, axis=0)
-    found = _any(rows == marks[:, None])
-    # Past a full bucket the search goes on in the next one.
-    open_ = np.flatnonzero((rows[:, SLOTS - 1] != 0) & ~found)
-    for _ in range(len(table)):
-        if not len(open_):
-            break
-        homes[open_] = (homes[open_] + 1) % len(table)
-        rows = table.take(homes[open_], axis=0)
-        hit = _any(rows == marks[open_][:, None])
-        found[open_[hit]] = True
-        open_ = open_[(rows[:, SLOTS - 1] != 0) & ~hit]
+    found = _holds(rows, marks)
+    open_ = np.flatnonzero(_goes_on(rows, found))
+    found[open_] = _probe_on(table, homes[open_], marks[open_])
     return found
 
 
-def _any(equal: Bools) -> Bools:
-    words = equal.view(np.uint64)
+def _probe_pairs(table: U32, digests: U64, turn: int) -> Bools:
+    """Of both buckets of a pair: in the one that the last bit names the fingerprint itself, in the other one what it is turned to."""
+    pairs, sides = _pairs(digests, len(table)), (digests & _ONE).astype(np.uint32)
+    marks = np.empty((len(digests), 2), np.uint32)
+    marks[:, 0] = (digests >> _HALF).astype(np.uint32) ^ sides * np.uint32(turn)
+    np.bitwise_xor(marks[:, 0], np.uint32(turn), out=marks[:, 1])
+    flat = np.maximum(marks, _UNUSED, out=marks).reshape(-1)
+    rows = table.reshape(-1, 2 * SLOTS).take(pairs, axis=0).reshape(-1, SLOTS)
+    found = _holds(rows, flat)
+    open_ = np.flatnonzero(_goes_on(rows, found))
+    found[open_] = _probe_on(table, pairs[open_ >> 1] << 1 | open_ & 1, flat[open_])
+    return np.asarray(found.view(np.uint16) != 0)
+
+
+def _probe_on(table: U32, homes: I64, marks: U32) -> Bools:
+    """Past a full bucket the search goes on in the next pair."""
+    found = np.zeros(len(homes), np.bool_)
+    left = np.arange(len(homes))
+    for _ in range(len(table) >> 1):
+        if not len(left):
+            break
+        homes = homes + 2
+        homes[homes >= len(table)] &= 1
+        rows = table.take(homes, axis=0)
+        hit = _holds(rows, marks)
+        found[left] = hit
+        on = np.flatnonzero(_goes_on(rows, hit))
+        left, homes, marks = left[on], homes[on], marks[on]
+    return found
+
+
+def _goes_on(rows: U32, found: Bools) -> Bools:
+    """Whether a search that has not found its mark goes past a full bucket."""
+    return np.asarray((rows[:, SLOTS - 1] != 0) & ~found)
+
+
+def _holds(rows: U32, marks: U32) -> Bools:
+    """Whether a row holds its mark; compared without broadcasting, which goes through sixteen places at a time."""
+    words = (rows == np.repeat(marks, SLOTS).reshape(-1, SLOTS)).view(np.uint64)
     return np.asarray((words[:, 0] | words[:, 1]) != 0)
 
 
@@ -170,7 +218,9 @@ def fill(buckets: Buckets, digests: U64) -> None:
 
 def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
     plain, placed = int(marks.sum(dtype=np.uint64)), 0
-    while len(homes):
+    for _ in range(len(table) >> 1):
+        if not len(homes):
+            return plain, placed
         order = np.argsort(homes, kind="stable")
         homes, marks = homes[order], marks[order]
         first = np.flatnonzero(np.concatenate(([True], homes[1:] != homes[:-1])))
@@ -182,8 +232,8 @@ def _place(table: U32, homes: I64, marks: U32) -> tuple[int, int]:
         table[homes[fits], slot[fits]] = marks[fits]
         with np.errstate(over="ignore"):
             placed += int((marks[fits].astype(np.uint64) * (homes[fits] + 1).astype(np.uint64)).sum(dtype=np.uint64))
-        homes, marks = (homes[~fits] + 1) % len(table), marks[~fits]
-    return plain, placed
+        homes, marks = (homes[~fits] + 2) % len(table), marks[~fits]
+    raise Full("no place is free")
 
 
 def sums_of(buckets: Buckets) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.reach import CLEAR, GREEN
 from app.index import vector
 from app.index.buckets import BUCKET_BYTES, HEAD_BYTES, Buckets, Damaged, Full, buckets_for
 
@@ -105,6 +106,34 @@ def test_a_search_goes_past_full_buckets_and_round_the_end():
     assert vector.probe(vector.table_of(made), both).all()
     assert all(made.holds(int(d)) for d in both)
     assert made.verify()
+
+
+def test_what_stands_on_one_side_of_the_pairs_is_never_in_the_way_of_the_other():
+    """Whoever looks under CLEAR goes no further for what is filed under GREEN: hundreds of one side leave the other as it was."""
+    made = Buckets.create(None, 64, secret=SECRET)
+    vector.add(made, in_one_place(150))
+    made.add([int(d) for d in in_one_place(300)])
+    table = vector.table_of(made)
+    assert not table[::2].any()
+    assert np.count_nonzero(table[1::2]) == 300
+    assert made.digester.turn(GREEN) & 0xFFFFFFFF == 1
+    with pytest.raises(ValueError, match="in pairs"):
+        Buckets.create(None, 65, secret=SECRET)
+
+
+@pytest.mark.parametrize("count", [0, 1, 40, 3_000])
+@pytest.mark.parametrize("names", [(CLEAR,), (CLEAR, GREEN), (CLEAR, GREEN, "@a"), (CLEAR, "@a", "@b"), (GREEN, CLEAR)])
+def test_several_classes_are_looked_for_as_one_by_one(names: tuple[str, ...], count: int):
+    """Two that share their pairs in one go, others each by itself; past full buckets too, and with every second one missing."""
+    made = Buckets.create(None, buckets_for(4_000), secret=SECRET)
+    turns = [made.digester.turn(name) for name in names]
+    digests = np.concatenate((some_digests(6, count), in_one_place(count // 10)))
+    filed = [one ^ turns[at % len(turns)] for at, one in enumerate(digests[::2].tolist())]
+    vector.add(made, np.array(filed, np.uint64))
+    found = vector.probe(vector.table_of(made), digests, turns)
+    assert found.tolist() == [any(made.holds(one ^ turn) for turn in turns) for one in digests.tolist()]
+    assert found[::2].all()
+    assert not found[1::2].any()
 
 
 @pytest.mark.parametrize("is_vector", [True, False])
