@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from hashlib import sha256
 
 _MASK = 0xFFFFFFFF
@@ -33,17 +34,20 @@ _TURNS = (
 _ADDED = ((0, 0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xA953FD4E), (0x50A28BE6, 0x5C4DD124, 0x6D703EF3, 0x7A6D76E9, 0))
 
 
-def hash160_of_each(items: bytes, width: int) -> list[bytes]:
-    """RIPEMD-160 of SHA-256 of each `width` bytes, in one loop: for lists of addresses, where a call more a row counts."""
-    once = [sha256(items[at : at + width]).digest() for at in range(0, len(items), width)]
-    if _BUILT_IN is None:
-        return [ripemd160_plain(one) for one in once]
+def hash160_of_each(opening: bytes, items: Sequence[bytes]) -> list[bytes]:
+    """RIPEMD-160 of SHA-256 of each item behind `opening`, in one loop: for lists of addresses, where a call more a row counts."""
+    first = sha256(opening).copy
     found: list[bytes] = []
-    state, keep = _BUILT_IN.copy, found.append
-    for one in once:
-        hashed = state()
-        hashed.update(one)
-        keep(hashed.digest())
+    keep, second = found.append, None if _BUILT_IN is None else _BUILT_IN.copy
+    for item in items:
+        inner = first()
+        inner.update(item)
+        if second is None:
+            keep(ripemd160_plain(inner.digest()))
+            continue
+        outer = second()
+        outer.update(inner.digest())
+        keep(outer.digest())
     return found
 
 

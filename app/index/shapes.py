@@ -94,6 +94,10 @@ _TAG_KEY: Final = KEY_HASH[0] | 20 << 8
 _TAG_SCRIPT: Final = SCRIPT_HASH[0] | 20 << 8
 _TAG_WITNESS: Final = WITNESS[0] | 34 << 8
 _TRON, _KEY, _SCRIPT = ord("T"), ord("1"), ord("3")
+_VERSION_0, _VERSION_1 = ord("q"), ord("p")
+_PROGRAM_20: Final = b"\x00\x14"
+"""What stands before a key hash in the script that nests it."""
+_NONE: Final = np.empty(0, np.int64)
 # By the first sign of an address in base58: the version byte, and what is filed.
 _VERSIONS: Final = np.zeros(256, np.int64)
 _VERSIONS[[_TRON, _KEY, _SCRIPT]] = 0x41, 0, 5
@@ -101,6 +105,31 @@ _TAGS: Final = np.zeros(256, np.uint64)
 _TAGS[[_TRON, _KEY, _SCRIPT]] = _TAG_ACCOUNT, _TAG_KEY, _TAG_SCRIPT
 # What a sign of base58 counts: a capital in the lower half of a byte, a small letter in the upper one, which eleven of them do not leave.
 _CASES: Final = _table(b"\0" + _BASE58, [0] * 10 + [0x01] * 24 + [0x10] * 25)
+
+
+_IS_EVM, _IS_OF_25, _IS_KEY_PROGRAM, _IS_PROGRAM, _IS_SOLANA = range(1, 6)
+
+
+def _openings() -> U8:
+    """By the first two bytes of a row, the second the higher: what they open."""
+    table = np.full((256, 256), 6, np.uint8)
+    table[:, _TRON], table[:, _KEY], table[:, _SCRIPT] = 2, 3, 4
+    table[ord("x"), ord("0")], table[ord("c"), ord("b")] = 1, 5
+    table[_KEY, _KEY] = 0
+    return table.reshape(-1)
+
+
+def _kinds() -> U8:
+    """By length, cut to 63, and opening: how a row is read; 0: with care."""
+    table = np.zeros((64, 8), np.uint8)
+    table[26:36, 3:5], table[34, 2] = _IS_OF_25, _IS_OF_25
+    table[42, 1], table[42, 5], table[62, 5] = _IS_EVM, _IS_KEY_PROGRAM, _IS_PROGRAM
+    table[43:45, [1, 2, 4, 5, 6]] = _IS_SOLANA
+    return table.reshape(-1)
+
+
+_OPENINGS: Final = _openings()
+_KINDS: Final = _kinds()
 
 
 @dataclass(slots=True)
@@ -115,11 +144,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Payloads:
-    """Rows of which a payload of twenty bytes was read: which of all rows, whether they are right, five words each, and what kind of key."""
+    """Rows of which a payload of twenty bytes was read: which of all rows, whether they are right, the five words of each in columns, and
+    what kind of key.
+    """
 
     chosen: I64
     good: Bools
-    words: Sequence[U32]
+    words: U32
     tags: U64 | int
     nests: Bools | None = None
     """Those that are key hashes, which a script may nest."""
@@ -136,20 +167,19 @@ class Shapes:
         """The rows at `starts` of `lengths` bytes; `buffer` has PAD bytes around them, and no zero byte."""
         rows = Rows(np.zeros(len(starts), np.uint64), np.ones(len(starts), np.bool_), np.empty(0, np.int64), np.empty(0, np.uint64))
         letters = np.frombuffer(buffer, np.uint8)
-        first, second = letters[starts], letters[starts + 1]
+        openings = _OPENINGS.take(letters.take(starts + 1).astype(np.uint16) << 8 | letters.take(starts))
+        kinds = _KINDS.take(np.minimum(lengths, 63) << 3 | openings)
         found: list[_Payloads] = []
-        chosen = np.flatnonzero((lengths == 42) & (first == 48) & (second == 120))
-        if len(chosen):
+        if len(chosen := np.flatnonzero(kinds == _IS_EVM)):
             found.append(_evm(buffer, starts, chosen, checksums=checksums))
-        is_bitcoin = (lengths >= 26) & (lengths <= 35) & ((first == _KEY) & (second != _KEY) | (first == _SCRIPT))
-        chosen = np.flatnonzero(is_bitcoin | (lengths == 34) & (first == _TRON))
-        if len(chosen):
+        if len(chosen := np.flatnonzero(kinds == _IS_OF_25)):
             found.append(_of_25(buffer, starts[chosen], lengths[chosen], chosen, checksums=checksums))
-        chosen = np.flatnonzero(((lengths == 42) | (lengths == 62)) & (first == 98) & (second == 99))
-        if len(chosen):
-            found += self._segwit(rows, buffer, starts, lengths, chosen, checksums=checksums)
-        chosen = np.flatnonzero(((lengths == 43) | (lengths == 44)) & (first != _KEY))
-        if len(chosen):
+        if len(chosen := np.flatnonzero(kinds == _IS_KEY_PROGRAM)):
+            words, good = _program(buffer, starts[chosen], 39, checksums=checksums)
+            found.append(_Payloads(chosen, good, words, _TAG_KEY, nests=good))
+        if len(chosen := np.flatnonzero(kinds == _IS_PROGRAM)):
+            self._script_programs(rows, buffer, starts, chosen, checksums=checksums)
+        if len(chosen := np.flatnonzero(kinds == _IS_SOLANA)):
             self._solana(rows, buffer, starts, lengths, chosen)
         if found:
             self._file(rows, found)
@@ -177,25 +207,14 @@ class Shapes:
 
     # --- families ----------------------------------------------------------------------------------------------------
 
-    def _segwit(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64, *, checksums: bool) -> list[_Payloads]:
-        """Witness programs: one digit of version, the program, six of checksum. Those of twenty bytes are handed back."""
-        letters = np.frombuffer(buffer, np.uint8)
-        at = starts[chosen]
-        opens = (letters[at + 2] == 49) & ((letters[at + 3] == 113) | (lengths[chosen] == 62) & (letters[at + 3] == 112))
-        found: list[_Payloads] = []
-        some = chosen[opens & (lengths[chosen] == 42)]
-        if len(some):
-            words, good = _program(buffer, starts[some] + 3, 39, checksums=checksums)
-            found.append(_Payloads(some, good, words, _TAG_KEY, nests=good))
-        some = chosen[opens & (lengths[chosen] == 62)]
-        if len(some):
-            words, good = _program(buffer, starts[some] + 3, 59, checksums=checksums)
-            script = np.zeros((len(some), 36), np.uint8)
-            script[:, 0] = np.where(letters[starts[some] + 3] == 112, 0x51, 0)
-            script[:, 1] = 32
-            script[:, 2:34] = np.ascontiguousarray(np.stack(words, axis=1)).view(np.uint8)
-            _set(rows, some, good, digest_rows(self._lanes, _TAG_WITNESS, script))
-        return found
+    def _script_programs(self, rows: Rows, buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> None:
+        """Witness programs of thirty-two bytes, filed under the script that they stand for."""
+        words, good = _program(buffer, starts[chosen], 59, checksums=checksums)
+        script = np.zeros((len(chosen), 36), np.uint8)
+        script[:, 0] = np.where(np.frombuffer(buffer, np.uint8).take(starts[chosen] + 3) == _VERSION_1, 0x51, 0)
+        script[:, 1] = 32
+        script[:, 2:34] = np.ascontiguousarray(words.T).view(np.uint8)
+        _set(rows, chosen, good, digest_rows(self._lanes, _TAG_WITNESS, script))
 
     def _solana(self, rows: Rows, buffer: bytes, starts: I64, lengths: I64, chosen: I64) -> None:
         """Filed under their text: whether it has 32 bytes is a question of its first signs alone, but for texts at the very border."""
@@ -209,24 +228,21 @@ class Shapes:
         _set(rows, chosen, good, digest_rows(self._lanes, tags, raw))
 
     def _file(self, rows: Rows, found: Sequence[_Payloads]) -> None:
-        """The digests of all payloads in one go: each array operation has a fixed cost."""
-        of_rows = len(found)
-        nests = [(one.chosen[one.nests], [word[one.nests] for word in one.words]) for one in found if one.nests is not None]
-        holders = np.concatenate([chosen for chosen, _ in nests]) if nests else rows.second_rows
-        if len(holders):
-            words = _nested([np.concatenate([some[at] for _, some in nests]) for at in range(5)])
-            found = [*found, _Payloads(holders, np.empty(0, np.bool_), words, _TAG_SCRIPT)]
+        """The digests of all payloads in one go, and of the scripts that nest them: each array operation has a fixed cost."""
+        chosen, good = np.concatenate([one.chosen for one in found]), np.concatenate([one.good for one in found])
         ends = np.cumsum([len(one.chosen) for one in found]).tolist()
-        columns, tags = np.empty((5, ends[-1]), np.uint64), np.empty(ends[-1], np.uint64)
         places = [slice(end - len(one.chosen), end) for one, end in zip(found, ends, strict=True)]
+        nests = np.concatenate(
+            [np.flatnonzero(one.nests) + at.start for one, at in zip(found, places, strict=True) if one.nests is not None] or [_NONE]
+        )
+        columns, tags = np.empty((5, len(chosen) + len(nests)), np.uint64), np.empty(len(chosen) + len(nests), np.uint64)
         for one, place in zip(found, places, strict=True):
-            tags[place] = one.tags
-            for at, word in enumerate(one.words):
-                columns[at, place] = word
+            columns[:, place], tags[place] = one.words, one.tags
+        if len(nests):
+            columns[:, len(chosen) :], tags[len(chosen) :] = _nested(columns[:, nests]), _TAG_SCRIPT
         digests = digest_words(self._lanes, tags, columns)
-        for one, place in zip(found[:of_rows], places, strict=False):
-            _set(rows, one.chosen, one.good, digests[place])
-        rows.second_rows, rows.second = holders, digests[ends[of_rows - 1] :]
+        _set(rows, chosen, good, digests[: len(chosen)])
+        rows.second_rows, rows.second = chosen[nests], digests[len(chosen) :]
 
 
 def _evm(buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> _Payloads:
@@ -236,10 +252,9 @@ def _evm(buffer: bytes, starts: I64, chosen: I64, *, checksums: bool) -> _Payloa
     except Error:  # some row has a character that is no digit
         digits = np.frombuffer(texts.translate(_HEX_VALUES), np.uint64).reshape(-1, 5)
         octets, good = _bytes_of_digits(digits), _clean(digits)
-    words = np.frombuffer(octets, np.uint32).reshape(-1, 5).T
     if checksums:
         good &= sums.eip55(texts, good)
-    return _Payloads(chosen, good, list(words), _TAG_ACCOUNT)
+    return _Payloads(chosen, good, np.frombuffer(octets, np.uint32).reshape(-1, 5).T, _TAG_ACCOUNT)
 
 
 def _of_25(buffer: bytes, at: I64, lengths: I64, chosen: I64, *, checksums: bool) -> _Payloads:
@@ -254,27 +269,30 @@ def _of_25(buffer: bytes, at: I64, lengths: I64, chosen: I64, *, checksums: bool
     return _Payloads(chosen, good, _in_memory(limbs[1:6]), _TAGS.take(first), nests=good & is_key)
 
 
-def _program(buffer: bytes, at: I64, digits: int, *, checksums: bool) -> tuple[list[U32], Bools]:
-    """The words of programs of twenty or thirty-two bytes, and which of them are right."""
-    pairs = np.frombuffer(gather(buffer, at + 1, digits - 1), np.uint16).reshape(len(at), -1)
+def _program(buffer: bytes, starts: I64, digits: int, *, checksums: bool) -> tuple[U32, Bools]:
+    """The words of programs of twenty or thirty-two bytes in columns, and which of them are right: `bc1`, one digit of version, the
+    program, six of checksum.
+    """
+    letters = rows_at(buffer, starts, 4)
+    good = letters[:, 2] == ord("1")
+    good &= (letters[:, 3] == _VERSION_0) | (letters[:, 3] == _VERSION_1) & (digits == 59)
+    pairs = np.frombuffer(gather(buffer, starts + 4, digits - 1), np.uint16).reshape(len(starts), -1)
     program = digits - 7 >> 1
-    limbs, good = _number(pairs[:, :program], _BECH32_PAIRS, _OF_20 if digits == 39 else _OF_PROGRAM)
-    good &= _BECH32_PAIRS.take(pairs[:, program:]).max(axis=1) < _STRANGE
+    limbs, clean = _number(pairs[:, :program], _BECH32_PAIRS, _OF_20 if digits == 39 else _OF_PROGRAM)
+    good &= clean & (_BECH32_PAIRS.take(pairs[:, program:]).max(axis=1) < _STRANGE)
     if checksums:
-        values = np.frombuffer(gather(buffer, at, digits).translate(_BECH32_VALUES), np.uint8).reshape(-1, digits)
+        values = np.frombuffer(gather(buffer, starts + 3, digits).translate(_BECH32_VALUES), np.uint8).reshape(-1, digits)
         good &= sums.bech32(values)
     if digits == 59:
-        good &= limbs.pop() & 0xFFFFFFFF == 0  # what the last digit has beyond 256 bits
+        good &= limbs[-1] & 0xFFFFFFFF == 0  # what the last digit has beyond 256 bits
+        limbs = limbs[:-1]
     return _in_memory(limbs), good
 
 
-def _nested(words: Sequence[U32]) -> list[U32]:
-    """Of key hashes the scripts that nest them: what they share with such an address. No way around two hashes a row."""
-    programs = np.empty((len(words[0]), 22), np.uint8)
-    programs[:, 0], programs[:, 1] = 0, 20
-    programs[:, 2:] = np.stack(words, axis=1).view(np.uint8)
-    nested = b"".join(hash160_of_each(programs.tobytes(), 22))
-    return list(np.frombuffer(nested, np.uint32).reshape(-1, 5).T)
+def _nested(words: U64) -> U32:
+    """Of key hashes, in columns, the scripts that nest them: what they share with such an address. No way around two hashes a row."""
+    hashes = np.ascontiguousarray(words.T.astype(np.uint32)).view("V20")[:, 0].tolist()
+    return np.frombuffer(b"".join(hash160_of_each(_PROGRAM_20, hashes)), np.uint32).reshape(-1, 5).T
 
 
 def without_zeros(buffer: bytes) -> bytes:
@@ -320,7 +338,7 @@ def _right(buffer: bytes, starts: I64, lengths: I64) -> U32:
     return raw
 
 
-def _number(pairs: U16, table: F64, powers: F64) -> tuple[list[I64], Bools]:
+def _number(pairs: U16, table: F64, powers: F64) -> tuple[I64, Bools]:
     """Limbs, highest first, of which the lower 32 bits count (that one keeps what is left), and which rows have no strange character."""
     piece = _ONE_THREAD // powers.size
     sums = np.empty((powers.shape[1], len(pairs)))
@@ -328,15 +346,15 @@ def _number(pairs: U16, table: F64, powers: F64) -> tuple[list[I64], Bools]:
         # In pieces so small that the library under numpy does not spread them over threads, which would spin on other workers' cores.
         sums[:, start : start + piece] = powers.T @ table.take(pairs[start : start + piece]).T
     good = sums[-1] < _STRANGE
-    limbs = list(sums[:-1].astype(np.int64))
+    limbs = sums[:-1].astype(np.int64)
     for at in range(len(limbs) - 1, 0, -1):
         limbs[at - 1] += limbs[at] >> 32
     return limbs, good
 
 
-def _in_memory(limbs: Sequence[I64]) -> list[U32]:
+def _in_memory(limbs: I64) -> U32:
     """Words as they stand in memory: the first byte of the payload first, and nothing above 32 bits."""
-    return [limb.astype(np.uint32).byteswap() for limb in limbs]
+    return limbs.astype(np.uint32).byteswap(inplace=True)
 
 
 def _has_both_cases(texts: U8) -> Bools:

@@ -66,7 +66,7 @@ def digest_words(both: tuple[U64, U64], tag: int | U64, words: Sequence[U32] | U
 def digest_rows(both: tuple[U64, U64], tag: int | U64, rows: U8) -> U64:
     """The same from payload bytes, one row a key, padded with zeros to whole words."""
     words = np.ascontiguousarray(rows).view(np.uint32)
-    return digest_words(both, tag, np.ascontiguousarray(words.T))
+    return digest_words(both, tag, words.T.astype(np.uint64, order="C"))
 
 
 def table_of(buckets: Buckets) -> U32:
