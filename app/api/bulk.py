@@ -64,10 +64,11 @@ class HitsDoor:
             return False
         passage.route = PATH
         caller = remembered(api, passage) or await recognise(api, passage)
-        visit = ASKS_SCREENING_ROWS.admit(Request(scope, receive), api, passage, caller)
+        visit = ASKS_SCREENING_ROWS.admit(Request(scope, receive), api, passage, caller, is_query_known=True)
         form = Form(passage.headers[b"content-type"].decode("ascii"))
         response = await answer_stream(visit, form, hits_only=True, checksums=checksums, policy=None)
-        await response(scope, receive, passage.send)
+        if not passage.answer_in_one(response.raw_headers, bytes(response.body)):
+            await response(scope, receive, passage.send)
         return True
 
 

@@ -181,13 +181,14 @@ class Asks:
         caller = await recognise(api, passage) if not is_peer(api, passage) else await recognise_peer(api, passage, request, self.action)
         return self.admit(request, api, passage, caller)
 
-    def admit(self, request: Request, api: Api, passage: Passage, caller: Caller) -> Visit:
-        """The same of somebody who was recognised."""
+    def admit(self, request: Request, api: Api, passage: Passage, caller: Caller, *, is_query_known: bool = False) -> Visit:
+        """The same of somebody who was recognised. `is_query_known`: the query is one of those that have a meaning here."""
         who = caller.actor or passage.callsign
         if self._counted:
             api.spend(passage, who, self.policy_of(api, caller))
         permit(caller, self.action)
-        self.check_query(request)
+        if not is_query_known:
+            self.check_query(request)
         check_accept(passage.headers.get(b"accept"), self._gives)
         purpose, case = purpose_of(passage, caller, self.action)
         return Visit(request, api, passage, caller, who, purpose, case)

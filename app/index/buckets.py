@@ -237,7 +237,8 @@ class Buckets:
 
     def _home(self, digest: int) -> int:
         """The bucket in which the search begins."""
-        return ((digest & 0xFFFFFFFF) * (self.size >> 1) >> 32) << 1 | digest & 1
+        pair: int = (digest & 0xFFFFFFFF) * (self.size >> 1) >> 32
+        return pair << 1 | digest & 1
 
     def verify(self) -> bool:
         """Whether the places are what the sums say and no batch was cut short. Reads the whole file; `vector.verify` is faster."""
