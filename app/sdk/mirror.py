@@ -106,6 +106,7 @@ async def _all(fetches: Iterable[Coroutine[None, None, bytes]]) -> list[bytes]:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def fetch_exactly(fetch_tile: FetchTile, key: TileKey, width: int) -> bytes:

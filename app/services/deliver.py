@@ -29,6 +29,7 @@ from app.sdk.webhook import WebhookKey, headers_for
 from app.storage.database import Database, Transaction
 from app.storage.outbox import WatchEvent
 from app.storage.webhooks import Delivery, Webhook
+from app.storage.wholly import end_all
 
 log = logging.getLogger("cordon.webhooks")
 
@@ -150,9 +151,7 @@ class Deliverer:
 
     async def stop(self) -> None:
         """Break off: what was not recorded is sent again under the same id."""
-        for task in list(self._under_way.values()):
-            task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await end_all(self._under_way.values())
         await self._poster.close()
 
     async def _is_ours(self, now_ms: int) -> bool:

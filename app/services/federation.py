@@ -31,6 +31,7 @@ from app.services.monitor import Monitor, NodeVoice
 from app.services.trust import TRUST_EPOCH, Trust
 from app.storage.database import Database
 from app.storage.peers import PeerRow
+from app.storage.wholly import end_all
 
 log = logging.getLogger("cordon.federation")
 
@@ -174,11 +175,7 @@ class Federation:
         """End every loop; what was under way is in the database or will be asked for again."""
         self._is_running = False
         self._parts.own_log.on_signed = None
-        waiting = {*self._loops.values(), *self._chores}
-        while waiting:
-            for one in waiting:
-                one.cancel()
-            _, waiting = await asyncio.wait(waiting, timeout=1.0)
+        await end_all([*self._loops.values(), *self._chores])
         self._loops.clear()
         self._chores.clear()
         await self._parts.close()
@@ -245,8 +242,7 @@ class Federation:
         self.followers.pop(node)
         task = self._loops.pop(node, None)
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_all([task])
 
     def _make_follower(self, row: PeerRow) -> Follower:
         parts = self._parts

@@ -33,6 +33,7 @@ from app.services.view import PAUSE_S, Views
 from app.services.watch import Watching
 from app.storage.database import Database
 from app.storage.replica import LOOK_S
+from app.storage.wholly import end_all
 
 log = logging.getLogger("cordon.node")
 
@@ -135,12 +136,7 @@ class Node:
 
     async def stop(self) -> None:
         """Stop the loops, finish the batch at hand, close the database."""
-        waiting = set(self.loops)
-        while waiting:
-            # More than once: on Python 3.11 a library's wait_for may swallow a cancellation that meets its result.
-            for loop in waiting:
-                loop.cancel()
-            _, waiting = await asyncio.wait(waiting, timeout=1.0)
+        await end_all(self.loops)
         self.loops.clear()
         if self.federation is not None:
             await self.federation.stop()

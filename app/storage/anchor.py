@@ -20,6 +20,7 @@ from app.domain.canonical import b64_decode, read_decimal
 from app.domain.errors import Betrayed, Malformed
 from app.domain.note import to_base64
 from app.storage.syncing import Syncer, make_syncer
+from app.storage.wholly import to_its_end
 
 _PAUSE_S = 0.001
 
@@ -88,11 +89,7 @@ class AnchorFile:
             self._syncer = make_syncer(loop)
         synced: asyncio.Future[int] = loop.create_future()
         self._syncer.begin(handle, synced.set_result, whole=True)
-        try:
-            code = await asyncio.shield(synced)
-        finally:
-            if not synced.done():  # we were cancelled: the next begins when this has ended
-                await asyncio.wait([synced])
+        code = await to_its_end(synced)  # the next may begin when this has ended, and not before
         if code:
             raise OSError(code, os.strerror(code), str(self._path))
 

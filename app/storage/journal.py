@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from app.domain.errors import Unavailable
 from app.storage.syncing import Syncer, make_syncer
+from app.storage.wholly import to_its_end
 
 _MAGIC = b"CORDONJ1"
 _ID_BYTES = 16
@@ -197,7 +198,7 @@ class Journal:
             self._syncer = make_syncer(loop)
         synced: asyncio.Future[int] = loop.create_future()
         self._syncer.begin(self._handle, synced.set_result)
-        return await asyncio.shield(synced)
+        return await to_its_end(synced)
 
     def close(self) -> None:
         """Close the file; the room that was taken ahead is given back. Blocking."""

@@ -20,9 +20,12 @@ from app.domain.errors import Unavailable
 from app.storage.arrival import CONNECT_S
 from app.storage.session import PostgresSession, Session, read_only
 from app.storage.sql import POSTGRESQL, Query, Row
+from app.storage.wholly import to_its_end
 
 _STATEMENT_TIMEOUT_MS = 30_000
 _LOCK_TIMEOUT_MS = 5_000
+_END_S = 10.0
+"""How long a server may take to end a transaction before its connection is given up."""
 _LIMITS = f"SELECT set_config('lock_timeout', '{_LOCK_TIMEOUT_MS}', true), set_config('statement_timeout', '{_STATEMENT_TIMEOUT_MS}', true)"
 
 
@@ -101,23 +104,26 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _checked_out(self) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
-        async with self._engine.connect() as connection:
-            driver = await _driver(connection)
-            try:
-                yield driver
-            finally:
-                await asyncio.shield(_release(connection, driver))
-
-
-async def _release(connection: AsyncConnection, driver: psycopg.AsyncConnection[Row]) -> None:
-    if not driver.closed:
+        connection = await self._engine.connect().start()
+        driver: psycopg.AsyncConnection[Row] | None = None
         try:
-            await driver.rollback()
-        except psycopg.Error:
-            await connection.invalidate()
-            return
-    if driver.closed:
+            driver = await _driver(connection)
+            yield driver
+        finally:
+            await to_its_end(_give_back(connection, driver))
+
+
+async def _give_back(connection: AsyncConnection, driver: psycopg.AsyncConnection[Row] | None) -> None:
+    """To the pool, with nothing under way in it; what cannot be brought to rest is thrown away."""
+    try:
+        if driver is not None and not driver.closed:
+            async with asyncio.timeout(_END_S):
+                await driver.rollback()
+    except (psycopg.Error, TimeoutError):
         await connection.invalidate()
+    if driver is not None and driver.closed:
+        await connection.invalidate()
+    await connection.close()
 
 
 async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Row]:

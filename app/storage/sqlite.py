@@ -24,6 +24,7 @@ from app.domain.errors import Unavailable
 from app.storage.faults import Busy, SchemaMismatch
 from app.storage.session import QuickSession, Session, SqliteSession
 from app.storage.urls import sqlite_path, sqlite_uri
+from app.storage.wholly import to_its_end
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class SqliteStore:
                 await session.script("COMMIT")
             except BaseException:
                 # The driver's thread works its queue in order: whatever was under way is done before this, this before the next.
-                await asyncio.shield(session.roll_back())
+                await to_its_end(session.roll_back())
                 raise
 
     async def at_once(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
@@ -103,7 +104,7 @@ class SqliteStore:
                     f"this read has lasted {READ_LIMIT_S:.0f} s and holds everything up: begin anew, in smaller steps"
                 ) from error
             finally:
-                await asyncio.shield(session.roll_back())
+                await to_its_end(session.roll_back())
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AsyncConnection]:
@@ -111,16 +112,11 @@ class SqliteStore:
         connection = self._readers.connect()
         opening = asyncio.ensure_future(connection.start())
         try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.wait([opening])
-            if not opening.cancelled() and opening.exception() is None:
-                await connection.close()
-            raise
-        try:
+            await to_its_end(opening)
             yield connection
         finally:
-            await asyncio.shield(connection.close())
+            if not opening.cancelled() and opening.exception() is None:
+                await to_its_end(connection.close())
 
     def quick(self) -> Session:
         """The reader of the event loop's own thread."""
@@ -193,13 +189,10 @@ class SqliteStore:
         """Open the one writing connection; who is cancelled meanwhile leaves it open for the next, not lost."""
         opening = asyncio.ensure_future(self._open_writer())
         try:
-            self._writer = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.wait([opening])
+            return await to_its_end(opening)
+        finally:
             if not opening.cancelled() and opening.exception() is None:
                 self._writer = opening.result()
-            raise
-        return self._writer
 
     async def _open_writer(self) -> tuple[AsyncConnection, SqliteSession]:
         if not self.path.is_file():

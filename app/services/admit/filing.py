@@ -20,6 +20,7 @@ from app.index.listed import FULL_SOON, Built, ListedIds, Page
 from app.index.listings import EPOCH, ListingIndex
 from app.services.admit.moving import merged, moved_between
 from app.storage.database import Database, Transaction
+from app.storage.wholly import end_all, to_its_end
 
 log = logging.getLogger("cordon.index")
 
@@ -195,5 +196,4 @@ async def _ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
             following = asyncio.ensure_future(anext(pages, None))
             yield page
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        await to_its_end(end_all([following]))

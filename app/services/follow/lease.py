@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from app.domain.errors import CordonError
 from app.storage.database import Database
+from app.storage.wholly import end_all, to_its_end
 
 LEASE_MS = 5_000
 RENEW_S = 1.5
@@ -39,7 +40,7 @@ class Lease:
                     await self._keep(work)
                 await asyncio.sleep(LOOK_S * (0.75 + random.random() / 2))  # noqa: S311 — spreads looks, no secret
         finally:
-            await asyncio.shield(self._give_back())
+            await to_its_end(self._give_back())
 
     async def _keep(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         task = asyncio.create_task(work())
@@ -54,8 +55,7 @@ class Lease:
                         return
                     renewed = time.monotonic()
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await to_its_end(end_all([task]))
 
     async def _take(self) -> bool:
         """Whether it is ours now. A look costs a read, not a write."""
@@ -72,6 +72,6 @@ class Lease:
             return await tx.leases.take(self._name, self._worker, self._clock(), LEASE_MS)
 
     async def _give_back(self) -> None:
-        with suppress(CordonError):
-            async with self._database.transaction() as tx:
+        with suppress(CordonError, TimeoutError):
+            async with asyncio.timeout(LEASE_MS / 1000), self._database.transaction() as tx:  # then it has run out by itself
                 await tx.leases.release(self._name, self._worker)

@@ -39,6 +39,7 @@ from app.services.follow.tree import Tree, leaves_between, load_tree, root_of
 from app.storage.database import Database, Transaction
 from app.storage.faults import LostRace
 from app.storage.log import Head
+from app.storage.wholly import to_its_end
 
 log = logging.getLogger("cordon.follow")
 
@@ -265,7 +266,7 @@ class Mirroring:
             if ahead is not None:
                 ahead.cancel()
             # What is wrong with a page is no fault of the one before: that is written to its end.
-            await asyncio.gather(*filter(None, (ahead, writing)), return_exceptions=True)
+            await to_its_end(asyncio.gather(*filter(None, (ahead, writing)), return_exceptions=True))
 
     async def _fetch(self, tree: Tree, first: int, via: Via) -> list[OfferedLine]:
         """The next lines. A page that is more than is read of any answer is asked for in ever smaller pieces; a line that alone is,
