@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
+from tests.ports import free_port
+
 CONNECTIONS = 4
 """Connections to the server for each database: fewer than clients have, so that they do change hands."""
 MISSING = "NOT TESTED: no pgbouncer here, so nothing ran behind a pooling proxy: `apt-get install pgbouncer`"
@@ -28,7 +30,7 @@ def pooling(server: URL) -> Iterator[URL]:
     if program is None:
         pytest.skip(MISSING)
     with tempfile.TemporaryDirectory(prefix="cordon-pooler-") as name:
-        folder, port, user = Path(name), _free_port(), _user(server)
+        folder, port, user = Path(name), free_port(), _user(server)
         (folder / "pgbouncer.ini").write_text(_settings(server, folder, port), "utf-8")
         if user is not None:
             shutil.chown(folder, user)
@@ -69,12 +71,6 @@ def _user(server: URL) -> str | None:
         return None
     folder = server.query.get("host")
     return pwd.getpwuid(Path(str(folder)).stat().st_uid).pw_name if folder else "nobody"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await(port: int, process: subprocess.Popen[bytes], out: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from app.main import create_app
 from app.settings import SettingsError, load
-from tests.cli.program import free_port
 from tests.factories import Town
+from tests.ports import free_port
 
 
 async def test_operations_have_a_port_of_their_own(town: Town, database_url: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.api.front import WHY, open_front
 from tests.factories import Town, accept, entity, wallet
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = 8
@@ -33,9 +33,7 @@ def live(town: Town, sqlite_migrated_url: str, tmp_path: Path) -> Iterator[tuple
     """A node behind uvicorn in a process of its own: its address and its keys."""
     town.clock.ms = time.time_ns() // 1_000_000  # type: ignore[attr-defined]
     keys = asyncio.run(fill(town, sqlite_migrated_url))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "DATA_DIR": str(town.data_dir),
         "DATABASE_URL": sqlite_migrated_url,

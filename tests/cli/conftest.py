@@ -20,6 +20,12 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_at_the_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names no node asks one where there is none, whatever else runs on this machine."""
+    monkeypatch.setattr("app.cli.doors.DEFAULT_URL", "http://127.0.0.1:9")
+
+
 @pytest.fixture(scope="session")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demonstration's data directory; not to be changed."""

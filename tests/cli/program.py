@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
 
@@ -66,12 +68,6 @@ def process(*words: object, cwd: Path | None = None, **more: str) -> Outcome:
         command(*words), cwd=cwd, env=environment(**more), capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -11,24 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Outcome, command, cordon, environment
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
-
-
-def three_ports() -> int:
-    """The first of three free ports in a row."""
-    for first in range(18_101, 19_000, 7):
-        sockets = [socket.socket() for _ in range(3)]
-        try:
-            for number, one in enumerate(sockets):
-                one.bind(("127.0.0.1", first + number))
-            return first
-        except OSError:
-            continue
-        finally:
-            for one in sockets:
-                one.close()
-    raise AssertionError("no three free ports in a row")
 
 
 def demonstrate(*words: object) -> Outcome:
@@ -46,7 +31,7 @@ def demonstrate(*words: object) -> Outcome:
 
 def test_a_listing_a_retraction_and_an_erasure_get_round(tmp_path: Path):
     """Each step shows at both others, the erasure is acknowledged; then peers verify, and a second run finds all as it was."""
-    port = three_ports()
+    port = free_port(in_a_row=6)
     words = ("--once", "--port", port, "--data-dir", tmp_path / "federation", "--json")
     shown = demonstrate(*words)
     assert shown.code == 0, shown.err
@@ -66,7 +51,7 @@ def test_a_listing_a_retraction_and_an_erasure_get_round(tmp_path: Path):
 
 def test_the_nodes_run_on_until_they_are_told_to_end(tmp_path: Path):
     """Without --once the nodes serve after the show: peers verify, doctor finds no fault; SIGTERM ends all three with exit 0."""
-    port = three_ports()
+    port = free_port(in_a_row=6)
     log = tmp_path / "demo.log"
     with log.open("wb") as out:
         child = subprocess.Popen(

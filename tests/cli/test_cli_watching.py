@@ -18,7 +18,8 @@ from app.cli.local import with_rows
 from app.sdk.webhook import verify
 from app.storage.database import Transaction
 from app.storage.webhooks import Delivery
-from tests.cli.program import Outcome, RunningNode, command, cordon, environment, free_port, running, wallets, write_csv
+from tests.cli.program import Outcome, RunningNode, command, cordon, environment, running, wallets, write_csv
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

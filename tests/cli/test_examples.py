@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from app.sdk.webhook import WebhookKey, headers_for
 from tests.cli.program import ROOT, RunningNode, running
 from tests.cli.wheel import ClientWheel
+from tests.ports import free_port
 
 EXAMPLES = ROOT / "examples"
 
@@ -66,9 +66,7 @@ def test_an_exchange_screens(client_wheel: ClientWheel, node: RunningNode, tmp_p
 @pytest.mark.slow
 def test_an_exchange_receives(client_wheel: ClientWheel, tmp_path: Path):
     """Acts once on what is signed, however often it comes; refuses what is not."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     key = WebhookKey(os.urandom(32), os.urandom(32))
     data = {"sid": "s", "subject": "3d56", "reference": None}
     body = json.dumps({"id": "a-1", "type": "listing.corrected.v1", "urgent": True, "data": data}).encode()

@@ -38,8 +38,8 @@ from app.cli.local import settings_of
 from app.cli.relations import Relations, with_relations
 from app.domain.errors import CordonError
 from app.sdk.client import Client, Options
-from tests.cli.program import free_port
 from tests.faults.proxy import CALM, FaultProxy, Weather
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CODES = ("xa", "xb", "xc")

@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from app.storage.tables import REVISIONS
-from tests.cli.program import free_port
 from tests.faults.cluster import ROOT, Alone, Cluster, Station
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
