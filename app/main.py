@@ -14,9 +14,10 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import Federated, configure_logs, install, operations_app
+from app.api.edge import Edge, Whole
 from app.api.patience import PatientProtocol
 from app.domain.answer import Moment
 from app.domain.sandbox import IDS as SANDBOX_IDS
@@ -308,6 +309,12 @@ class Application(FastAPI):
             return
         scope["app"] = self
         await self.middleware_stack(scope, receive, send)
+
+    def at_once(self, data: bytes, peer: str, whole: Whole) -> ASGIApp | None:
+        """See `Edge.at_once`: a server with PatientProtocol asks this before it reads a request by its rules."""
+        edge = self.middleware_stack
+        rest = edge.at_once(data, peer, whole) if isinstance(edge, Edge) else self
+        return self if rest is edge else rest
 
 
 def create_app(settings: Settings | None = None, *, clock: Callable[[], int] = wall_ms, wires: Wires | None = None) -> FastAPI:

@@ -11,13 +11,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Protocol
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.fields import LINE_END, Head, Heads, check_fields
 from app.api.limits import Callsigns, Header, Left, rate_headers, rate_lines
 from app.api.logs import RequestLines, request_id
 from app.api.measures import Requests
@@ -26,10 +27,6 @@ from app.domain.errors import BadRequest, CordonError, MethodNotAllowed, TooLarg
 
 log = logging.getLogger("cordon.edge")
 
-MOST_HEADERS = 100
-MOST_HEADER_BYTES = 16 * 1024
-MOST_KEPT = 1024
-LONGEST_KEPT = 2048
 BODY_BYTES = 64 * 1024
 STATEMENT_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
@@ -40,26 +37,17 @@ BODY_S = 60.0
 _STREAMS = frozenset((b"text/plain", b"text/csv", b"application/x-ndjson"))
 _ID_BYTES = 12
 PASSAGE = "cordon.passage"
+Whole = Callable[[bytes, bytes], bool]
 WHOLE = "cordon.whole"
 """In the scope, where the server can do that: writes a whole answer with 200, given its header lines and its body; False if it cannot now."""
+
+BLOCK = "cordon.block"
+"""In the scope, of a request that came by itself in one piece: its bytes from the first field to the empty line."""
 
 # One spelling a path: what a segment may hold stands for itself, three signs may also be written as %-escapes, as clients do.
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@+/~-"
 _PATH = re.compile(rb"(?:[A-Za-z0-9._:@+/~-]|%(?:3[Aa]|40|2[Bb]))*")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
-_HOST = re.compile(rb"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,12}")
-_SINGLE = (
-    b"authorization",
-    b"content-length",
-    b"content-type",
-    b"host",
-    b"idempotency-key",
-    b"if-match",
-    b"x-api-key",
-    b"cordon-purpose",
-    b"cordon-case",
-)
 
 _SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -72,55 +60,6 @@ _JSON: Header = (b"content-type", b"application/json")
 _NO_STORE: Header = (b"cache-control", b"no-store")
 
 
-class Head:
-    """The header fields of a request by name. A client sends the same ones with every request, so what they say is worked out once."""
-
-    __slots__ = ("asked_id", "brings_body", "fields", "is_kept", "key_text")
-
-    def __init__(self, fields: Sequence[Header]) -> None:
-        self.fields: dict[bytes, bytes] = dict(fields)
-        asked = self.fields.get(b"x-request-id", b"")
-        self.asked_id = asked.decode("ascii") if _REQUEST_ID.fullmatch(asked) else ""
-        self.brings_body = b"content-length" in self.fields or b"transfer-encoding" in self.fields
-        authorization = self.fields.get(b"authorization")
-        self.key_text = None if authorization is None else bearer_of(authorization)
-        """What stands in the Authorization field; None without one."""
-        self.is_kept = False
-
-
-class Heads:
-    """The heads that were in order of late, a bounded number: when there are too many, all are forgotten."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[Header, ...], Head] = {}
-
-    def of(self, fields: Sequence[Header]) -> Head:
-        """The head of these fields: one that is kept is in order, another has to be checked."""
-        return self._kept.get(tuple(fields)) or Head(fields)
-
-    def keep(self, head: Head, fields: Sequence[Header]) -> None:
-        """Remember one that is in order, if it is short and likely to come again: no token made for one request is in it."""
-        if (
-            head.asked_id
-            or head.brings_body
-            or "." in (head.key_text or "")
-            or sum([len(name) + len(value) for name, value in fields]) > LONGEST_KEPT
-        ):
-            return
-        if len(self._kept) >= MOST_KEPT:
-            self._kept.clear()
-        head.is_kept = True
-        self._kept[tuple(fields)] = head
-
-
-def bearer_of(value: bytes) -> str:
-    """The credentials of a Bearer field; a text that opens nothing for any other scheme."""
-    scheme, _, credentials = value.partition(b" ")
-    if scheme.lower() != b"bearer" or not credentials.isascii():
-        return ""
-    return credentials.decode("ascii")
-
-
 class Passage:
     """One request on its way: its id, its headers by name, who sent it, and what is left of his quotas.
 
@@ -129,7 +68,7 @@ class Passage:
 
     __slots__ = (
         "_edge",
-        "_send",
+        "_left",
         "_whole",
         "actor",
         "headers",
@@ -137,6 +76,7 @@ class Passage:
         "id",
         "is_started",
         "key_text",
+        "out",
         "path",
         "peer",
         "rates",
@@ -145,17 +85,17 @@ class Passage:
         "status",
     )
 
-    def __init__(self, edge: Edge, scope: Scope, send: Send, head: Head) -> None:
+    def __init__(self, edge: Edge, head: Head, path: str, *, peer: str, whole: Whole | None) -> None:
         self.started = time.perf_counter()
         self._edge = edge
-        self._send = send
-        self._whole: Callable[[bytes, bytes], bool] | None = scope.get(WHOLE)
-        self.path: str = scope["path"]
+        self.out: Send | None = None
+        self._whole = whole
+        self._left: tuple[bytes, Header] | None = None
+        self.path = path
         self.headers = head.fields
         self.key_text = head.key_text
         self.id = head.asked_id or edge.new_id()
-        client = scope.get("client")
-        self.peer: str = client[0] if client else ""
+        self.peer = peer
         self.actor = ""
         self.route = ""
         self.rates: list[Left] = []
@@ -182,29 +122,34 @@ class Passage:
                 (b"x-request-id", self.id.encode("ascii")),
                 *rate_headers(self.rates),
             ]
-        await self._send(message)
+        assert self.out is not None
+        await self.out(message)
 
-    def answer_at_once(self, body: bytes, cache: Header) -> bool:
-        """A whole answer with 200, in JSON, if it can leave without waiting; False if `answer` has to be awaited."""
+    def tell(self, body: bytes, cache: Header) -> None:
+        """A whole answer with 200, in JSON: it leaves now if nothing has to be waited for, else when `end` is awaited."""
         # A server looks at each header of an answer anew; these were made here, and most of them long ago.
         if self._whole is None or not self._whole(self._edge.lines_of(self, cache, len(body)), body):
-            return False
+            self._left = (body, cache)
+            return
         self.is_started = True
         self.status = 200
-        return True
 
     def answer_in_one(self, headers: Sequence[Header], body: bytes) -> bool:
-        """The same of any type; `headers` say its length."""
+        """A whole answer with 200 of any type, if it can leave without waiting, else False; `headers` say its length."""
         if self._whole is None or not self._whole(self._edge.lines_with(self, headers), body):
             return False
         self.is_started = True
         self.status = 200
         return True
 
-    async def answer(self, body: bytes, cache: Header) -> None:
-        """A whole answer with 200, in JSON."""
-        if self.answer_at_once(body, cache):
+    async def end(self, rest: Awaitable[None] | None) -> None:
+        """Await what is left of an answer."""
+        if rest is not None:
+            await rest
+        if self._left is None:
             return
+        (body, cache), self._left = self._left, None
+        assert self.out is not None
         self.is_started = True
         self.status = 200
         headers = [
@@ -215,8 +160,8 @@ class Passage:
             (b"x-request-id", self.id.encode("ascii")),
             *rate_headers(self.rates),
         ]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await self.out({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.out({"type": "http.response.body", "body": body})
 
 
 @lru_cache(4096)
@@ -230,8 +175,8 @@ class Shortcut(Protocol):
 
     route: str
 
-    async def __call__(self, passage: Passage, last: str, query_string: bytes) -> None:
-        """Answer through `passage.answer`; `last` is the last segment of the path."""
+    def __call__(self, passage: Passage, last: str, query_string: bytes) -> Awaitable[None] | None:
+        """Answer through `passage`; `last` is the last segment of the path. What is left to be awaited for that, None if nothing is."""
         ...
 
 
@@ -264,10 +209,11 @@ class Edge:
     ) -> None:
         self._app = app
         self._shortcuts = dict(shortcuts or {})
+        self._lines = {b"GET " + prefix.encode("ascii"): shortcut for prefix, shortcut in self._shortcuts.items()}
         self._find_shortcut = find_shortcut
         self._doors = dict(doors or {})
         self._requests = requests
-        self._lines = RequestLines()
+        self._log_lines = RequestLines()
         self._docs_extra = (*_SECURITY, *([_HSTS] if is_https else []))
         self.extra = (*self._docs_extra, _CSP)
         self._extra_lines = b"".join([b"%b: %b\r\n" % header for header in self.extra])
@@ -313,23 +259,59 @@ class Edge:
                 await self._app(scope, receive, send)
             return  # a websocket is not accepted
         head = self._heads.of(scope["headers"])
-        passage = Passage(self, scope, send, head)
+        client = scope.get("client")
+        passage = Passage(self, head, scope["path"], peer=client[0] if client else "", whole=scope.get(WHOLE))
+        await self._follow(passage, self._lead(passage, head, scope, receive), scope, send)
+
+    def at_once(self, data: bytes, peer: str, whole: Whole) -> ASGIApp | None:
+        """Answer a request as it came over the wire, if that can be done in this moment: then None. Else who has to be entered for it.
+
+        That is for shortcuts, and heads that were read and found in order before, to the byte (`Heads.keep`): what stands in them is
+        known, and no more than the line before them has to be read. `whole`: see WHOLE.
+        """
+        line, _, block = data.partition(LINE_END)
+        head = self._heads.of_block(block)
+        start, _, last = line.rpartition(b"/")
+        shortcut = self._lines.get(start)
+        if head is None or shortcut is None or not last or last.translate(None, _PLAIN):
+            return self
+        passage = Passage(self, head, line[4:].decode("ascii"), peer=peer, whole=whole)
+        passage.route = shortcut.route
+        try:
+            rest = shortcut(passage, last.decode("ascii"), b"")
+        except Exception as error:  # noqa: BLE001 — becomes a problem where its way out can be waited for
+            rest = _raising(error)
+        if rest is None and passage.is_started:
+            self._note(passage, "GET", passage.route)
+            return None
+        return partial(self._end, passage, rest)
+
+    async def _end(self, passage: Passage, rest: Awaitable[None] | None, scope: Scope, _receive: Receive, send: Send) -> None:
+        await self._follow(passage, passage.end(rest), scope, send)
+
+    async def _lead(self, passage: Passage, head: Head, scope: Scope, receive: Receive) -> None:
+        """To whoever answers this request."""
+        self._check(head, scope)
+        prefix, _, last = passage.path.rpartition("/")
+        shortcut = self._shortcuts.get(prefix)
+        if head.brings_body:
+            receive = self._bounded(passage, scope, receive)
+        if shortcut is None and self._find_shortcut is not None:
+            shortcut = self._find_shortcut(passage.path)
+        if shortcut is not None and last and scope["method"] == "GET":
+            passage.route = shortcut.route
+            await passage.end(shortcut(passage, last, scope["query_string"]))
+        else:
+            door = self._doors.get((scope["method"], passage.path))
+            if door is None or not await door(passage, scope, receive):
+                await self._enter(passage, scope, receive)
+
+    async def _follow(self, passage: Passage, work: Awaitable[None], scope: Scope, send: Send) -> None:
+        """Until it is answered, be it with a problem."""
+        passage.out = send
         self._requests.active += 1
         try:
-            self._check(head, scope)
-            prefix, _, last = passage.path.rpartition("/")
-            shortcut = self._shortcuts.get(prefix)
-            if head.brings_body:
-                receive = self._bounded(passage, scope, receive)
-            if shortcut is None and self._find_shortcut is not None:
-                shortcut = self._find_shortcut(passage.path)
-            if shortcut is not None and last and scope["method"] == "GET":
-                passage.route = shortcut.route
-                await shortcut(passage, last, scope["query_string"])
-            else:
-                door = self._doors.get((scope["method"], passage.path))
-                if door is None or not await door(passage, scope, receive):
-                    await self._enter(passage, scope, receive)
+            await work
         except CordonError as error:
             await self._refuse(passage, scope, error)
         except Exception:
@@ -339,7 +321,7 @@ class Edge:
         finally:
             self._requests.active -= 1
             self._held -= passage.held
-            self._note(passage, scope)
+            self._note(passage, scope["method"], passage.route or getattr(scope.get("route"), "path", "unmatched"))
 
     async def _enter(self, passage: Passage, scope: Scope, receive: Receive) -> None:
         """The application; what it logs carries the id of the request."""
@@ -356,19 +338,20 @@ class Edge:
         response = problem_response(error, Request(scope))
         await response(scope, _nothing, passage.send)
 
-    def _note(self, passage: Passage, scope: Scope) -> None:
+    def _note(self, passage: Passage, method: str, route: str) -> None:
         taken = time.perf_counter() - passage.started
-        route = passage.route or getattr(scope.get("route"), "path", "unmatched")
-        self._requests.add(scope["method"], route, passage.status, taken)
-        if self._lines.is_on:
-            self._lines.add((time.time(), passage.id, scope["method"][:16], route, passage.status, taken, passage.actor))
+        self._requests.add(method, route, passage.status, taken)
+        if self._log_lines.is_on:
+            self._log_lines.add((time.time(), passage.id, method[:16], route, passage.status, taken, passage.actor))
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
     def _check(self, head: Head, scope: Scope) -> None:
         if not head.is_kept:
-            _check_fields(head, scope["headers"])
+            check_fields(head, scope["headers"])
             self._heads.keep(head, scope["headers"])
+        if BLOCK in scope:
+            self._heads.keep_block(head, scope[BLOCK])
         if scope["method"] in ("TRACE", "CONNECT"):
             raise MethodNotAllowed(f"{scope['method']} is not answered here")
         raw = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
@@ -420,22 +403,8 @@ def body_bytes(method: str, path: str, content_type: bytes) -> int:
     return BODY_BYTES
 
 
-def _check_fields(head: Head, fields: Sequence[Header]) -> None:
-    """TooLarge, BadRequest for what no request may bring."""
-    if len(fields) > MOST_HEADERS or sum([len(name) + len(value) + 4 for name, value in fields]) > MOST_HEADER_BYTES:
-        raise TooLarge("the header fields are more than 100 or longer than 16 KiB: leave out what is not needed")
-    if len(head.fields) != len(fields):
-        _refuse_repeated(fields)
-    if _HOST.fullmatch(head.fields.get(b"host", b"")) is None:
-        raise BadRequest("the request names no host, or not in the form `host` or `host:port`")
-
-
-def _refuse_repeated(headers: Sequence[Header]) -> None:
-    """Two of a kind are read differently by different readers."""
-    names = [name for name, _ in headers]
-    for name in _SINGLE:
-        if names.count(name) > 1:
-            raise BadRequest(f"the header field `{name.decode('ascii')}` stands twice: send it once")
+async def _raising(error: Exception) -> None:
+    raise error
 
 
 async def _nothing() -> Message:

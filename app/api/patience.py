@@ -10,12 +10,14 @@ import asyncio
 import resource
 import sys
 from asyncio import TimerHandle
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.edge import WHOLE
+from app.api.edge import BLOCK, WHOLE, Whole
+from app.api.fields import block_of
 
 HEAD_S = 10.0
 """From the first byte of a request (or from connecting) to the end of its header."""
@@ -30,6 +32,10 @@ ANSWER_S = 60.0
 RESERVED_FILES = 256
 """File descriptors that connections never take: databases, logs, peers."""
 LEAST_CONNECTIONS = 64
+
+AtOnce = Callable[[bytes, str, Whole], Any]
+"""What an application may have beside its call: given a request as it came, the caller's address and a way out, it answers in this moment
+(None), or says who has to be entered for the rest."""
 
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n"
 
@@ -52,12 +58,20 @@ class PatientProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._late: TimerHandle | None = None
         self._stuck: TimerHandle | None = None
+        self._at_once: AtOnce | None = getattr(self.app, "at_once", None) if self.limit_concurrency is None else None
+        self._is_at_once = False
+        """Whether it is being asked, and has not answered yet."""
+        self._rest: Any = None
+        """Who has to be entered for the request that comes, if it was begun at once."""
+        self._block = b""
+        self._peer = ""
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """One more, unless there are too many already."""
         super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
         if len(self.connections) > most_connections():
             transport.abort()
             return
@@ -71,8 +85,16 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; whatever is unfinished then has a clock."""
+        if self._at_once is not None and self._is_at_rest():
+            self._is_at_once = True
+            self._rest = self._at_once(data, self._peer, self._write_whole)
+            self._is_at_once = False
+            if self._rest is None:
+                return
+            self._block = block_of(data)
         self._is_head_open = not self._is_body_open
         super().data_received(data)
+        self._rest, self._block = None, b""
         self._head_bytes = self._head_bytes + len(data) if self._is_head_open else 0
         if self._head_bytes > HEAD_BYTES:
             self._give_up()
@@ -93,9 +115,24 @@ class PatientProtocol(HttpToolsProtocol):
         """The head is whole."""
         self._is_head_open, self._is_body_open = False, True
         self._forget_late()
-        super().on_headers_complete()
         # Not the cycle itself, which holds the scope: a circle a request is work for the garbage collector.
         self.scope[WHOLE] = self._write_whole  # type: ignore[literal-required]
+        if self._block:
+            self.scope[BLOCK] = self._block  # type: ignore[literal-required]
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The application, or what it left to be done of a request that it began at once."""
+        rest, self._rest = self._rest, None
+        super()._start_asgi_task(cycle, rest or app)
+
+    def _is_at_rest(self) -> bool:
+        """Whether nothing has come of a request yet, and all before it are answered."""
+        return (
+            not (self._is_head_open or self._is_body_open)
+            and (self.cycle is None or self.cycle.response_complete)
+            and not (self.pipeline or self.flow.write_paused or self.transport.is_closing())
+        )
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -138,16 +175,25 @@ class PatientProtocol(HttpToolsProtocol):
         What `RequestResponseCycle.send` does for an answer in two pieces, without a look at each header: they are made by us. Whoever
         sends his requests behind each other without waiting has the answers the other way: the newest is not the one that is answered.
         """
+        if self._is_at_once:
+            self._write_at_once(lines, body)
+            return True
         cycle = self.cycle
         if self.pipeline or cycle.response_started or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        defaults = [b"%b: %b\r\n" % header for header in cycle.default_headers]
-        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *defaults, lines, body)))
+        self.transport.write(b"".join((_opening(cycle.default_headers), lines, body)))
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+    def _write_at_once(self, lines: bytes, body: bytes) -> None:
+        """The same for a request that was not read by the rules, of which there is no cycle."""
+        self._is_at_once = False
+        self._forget_late()
+        self.transport.write(b"".join((_opening(self.server_state.default_headers), lines, body)))
+        self.on_response_complete()
 
     def pause_writing(self) -> None:
         """The caller does not take what he is sent."""
@@ -161,3 +207,15 @@ class PatientProtocol(HttpToolsProtocol):
             self._stuck.cancel()
             self._stuck = None
         super().resume_writing()
+
+
+_Headers = list[tuple[bytes, bytes]]
+_opened: tuple[_Headers, bytes] = ([], b"")
+
+
+def _opening(headers: _Headers) -> bytes:
+    """The beginning of an answer with the header lines of the server, which makes them anew each second."""
+    global _opened  # noqa: PLW0603
+    if _opened[0] is not headers or not headers:
+        _opened = headers, b"".join([b"HTTP/1.1 200 OK\r\n", *[b"%b: %b\r\n" % header for header in headers]])
+    return _opened[1]

@@ -7,7 +7,7 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
@@ -36,7 +36,8 @@ from app.api.callers import (
 )
 from app.api.context import Api
 from app.api.docs import answers, takes
-from app.api.edge import MOST_KEPT, Passage
+from app.api.edge import Passage
+from app.api.fields import MOST_KEPT
 from app.api.limits import DAY_S, Header, policy
 from app.api.policies import policy_asked
 from app.api.problems import from_pydantic
@@ -90,10 +91,20 @@ class ScreenOne:
         self._api = api
         self._askings: dict[str, Asking] = {}
 
-    async def __call__(self, passage: Passage, last: str, query_string: bytes) -> None:
+    def __call__(self, passage: Passage, last: str, query_string: bytes) -> Awaitable[None] | None:
         """The same key, quota, permission and purpose as on every route, in their order; raises Refused."""
+        caller = remembered(self._api, passage)
+        if caller is None:
+            return self._recognised(passage, last, query_string)
+        return self._ask(passage, self._asking(caller), last, query_string)
+
+    async def _recognised(self, passage: Passage, last: str, query_string: bytes) -> None:
+        rest = self._ask(passage, self._asking(await recognise(self._api, passage)), last, query_string)
+        if rest is not None:
+            await rest
+
+    def _ask(self, passage: Passage, asking: Asking, last: str, query_string: bytes) -> Awaitable[None] | None:
         api = self._api
-        asking = self._asking(remembered(api, passage) or await recognise(api, passage))
         who = passage.actor or passage.callsign
         api.spend(passage, who, asking.requests)
         if not asking.is_permitted:
@@ -107,16 +118,20 @@ class ScreenOne:
         chain, tag = _scope_of(pairs) if pairs else (None, None)
         if asking.addresses is not None:
             api.spend(passage, who, asking.addresses)
+        row = Row(last, chain, tag)
         if asking.caller.is_test:
-            words = degraded_if_asked(api, asking.caller, await api.node.sandbox.screen_one(Row(last, chain, tag), asker))
-            told = cast("Results", [words["result"]])
-            _count(api, asking.caller, told)
-            await passage.answer(orjson.dumps(words), _CACHE[_cache_of(_tlps(told))])
-            return
-        answer = await api.node.screening.answer_one(Row(last, chain, tag), asker, partial(_tell, passage))
-        api.measures.lookups[answer.match, asking.word] += 1
-        if not passage.is_started:
-            await passage.answer(answer.body, _keeping(answer))
+            return self._try_out(passage, asking.caller, row, asker)
+        return api.node.screening.answer_at_once(row, asker, partial(self._tell, passage, asking.word))
+
+    def _tell(self, passage: Passage, word: str, answer: Answer) -> None:
+        self._api.measures.lookups[answer.match, word] += 1
+        passage.tell(answer.body, _keeping(answer))
+
+    async def _try_out(self, passage: Passage, caller: Caller, row: Row, asker: Asker) -> None:
+        words = degraded_if_asked(self._api, caller, await self._api.node.sandbox.screen_one(row, asker))
+        told = cast("Results", [words["result"]])
+        _count(self._api, caller, told)
+        passage.tell(orjson.dumps(words), _CACHE[_cache_of(_tlps(told))])
 
     def _asking(self, caller: Caller) -> Asking:
         known = self._askings.get(caller.actor)
@@ -125,11 +140,6 @@ class ScreenOne:
                 self._askings.clear()
             known = self._askings[caller.actor] = Asking(self._api, caller)
         return known
-
-
-def _tell(passage: Passage, answer: Answer) -> None:
-    """Send an answer in the moment in which it may leave."""
-    passage.answer_at_once(answer.body, _keeping(answer))
 
 
 def _keeping(answer: Answer) -> Header:

@@ -57,6 +57,10 @@ class Knowing(Protocol):
         """False: nothing is said that the reader may see of it, its kin or its links. True: `known` has to tell."""
         ...
 
+    def at_hand(self, subject: Subject, reader: Reader) -> Known | None:
+        """What `known` would tell of one subject, if it can be told without asking a database; else None."""
+        ...
+
     def standing(self) -> Mapping[str, Known]:
         """What was read lately and has not moved since, by id: true until something else is awaited."""
         ...

@@ -143,6 +143,10 @@ class ListingIndex:
             return True  # entities are in no file: nobody screens them
         return not self.is_current or self._listed is None or self._listed.may_hold(subject, reader)
 
+    def at_hand(self, subject: Subject, reader: Reader) -> Known | None:
+        """What `known` would tell of one subject, if it can be told without asking the database; else None."""
+        return self._kept.get(subject.id) if self.may_know(subject, reader) else NOTHING_KNOWN
+
     def standing(self) -> Mapping[str, Known]:
         """What was read lately and has not moved since, by id, whoever may see it; nothing while the file is behind."""
         return self._kept if self.is_current else {}

@@ -23,6 +23,10 @@ class SandboxIndex:
         """As in the live index; of the sandbox's ids something may always be known."""
         return subject.id in IDS or self._live.may_know(subject, reader)
 
+    def at_hand(self, subject: Subject, reader: Reader) -> Known | None:
+        """As in the live index; what is fixed is waited for."""
+        return None if subject.id in IDS else self._live.at_hand(subject, reader)
+
     def standing(self) -> Mapping[str, Known]:
         """Nothing: what is tried out here need not be fast."""
         return {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import orjson
@@ -46,7 +46,7 @@ _Group = tuple[list[AuditEntry], int]
 
 
 class AccessLog:
-    """Appends entries durably; `record` returns only after that."""
+    """Appends entries durably; what `record` gives is done only after that."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -98,21 +98,22 @@ class AccessLog:
             self._journal = None
             self._groups.clear()  # what could not be brought into the database is read from the file at the next start
 
-    async def record(self, entries: Sequence[AuditEntry], *, then: Then | None = None) -> None:
-        """Write `entries`; a crash before this returns, or `then` is called, means that no answer was sent.
+    def record(self, entries: Sequence[AuditEntry], *, then: Then | None = None) -> Awaitable[None]:
+        """Write `entries`; a crash before what this gives has been awaited, or `then` is called, means that no answer was sent.
 
-        `then`: for an answer that is at hand. Under load the turn of the loop in which this would return is half of what a hit waits for.
+        `then`: for an answer that is at hand. Under load the turn of the loop in which who awaits goes on is half of what a hit waits for.
         """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         if not entries:
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
         self._waiting.append((entries, done, then))
         if not self._is_called and not self._is_busy:
-            # After one turn more: a sync costs as much as a lookup or two, and what others ask meanwhile shares it.
+            # When what has arrived with it has been looked at: a sync costs as much as a few lookups, and the hits among them share it.
             self._is_called = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._write)
-        await done
+            loop.call_soon(self._write)
+        return done
 
     async def settle(self) -> None:
         """Bring what stands in the journal alone into the database: for whoever reads there what was told. Unavailable, Busy."""

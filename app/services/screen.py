@@ -9,7 +9,7 @@ logged; of a hit the access log keeps the id, since that is what it is for (trus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -91,6 +91,9 @@ class Answer(NamedTuple):
     """The labels of the statements that it tells."""
 
 
+Tell = Callable[[Answer], object]
+
+
 @dataclass(frozen=True, slots=True)
 class Screened:
     """Rows that were answered in one step: their words, what must be recorded first, and what a receipt says of them."""
@@ -105,8 +108,8 @@ class Screened:
 class Record(Protocol):
     """Who makes durable what is about to be told (`services/audit`)."""
 
-    async def __call__(self, entries: Sequence[AuditEntry], *, then: Callable[[], object] | None = None) -> None:
-        """`then` is called as soon as they are durable, before this returns."""
+    def __call__(self, entries: Sequence[AuditEntry], *, then: Callable[[], object] | None = None) -> Awaitable[None]:
+        """`then` is called as soon as they are durable, before what is given is done."""
         ...
 
 
@@ -165,36 +168,57 @@ class Screening:
             await self._record([done.entry])
         return {**self.frame(moment), "result": done.words}
 
-    async def answer_one(self, query: Query, caller: Caller, tell: Callable[[Answer], object] | None = None) -> Answer:
-        """`screen_one` as JSON, byte for byte, for the hot path: what many answers have in common is written once.
+    async def answer_one(self, query: Query, caller: Caller) -> Answer:
+        """`screen_one` as JSON, byte for byte."""
+        told: list[Answer] = []
+        rest = self.answer_at_once(query, caller, told.append)
+        if rest is not None:
+            await rest
+        return told[0]
 
-        `tell` is given an answer that had to be recorded in the moment in which it may leave, somewhat before this returns it.
+    def answer_at_once(self, query: Query, caller: Caller, tell: Tell) -> Awaitable[None] | None:
+        """`answer_one` for the hot path: `tell` is given the answer in the very moment in which it may leave.
+
+        For nearly all that nothing is said of that is now: then None. Else what is left to be awaited, for a look into the database or
+        for the disk that has to have the entry of a hit.
         """
         try:
             subject = read_subject(query.address, chain=query.chain, tag=query.tag)
         except InvalidAddress as error:
-            return Answer(self._open(self._moment()) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ())
-        known = await self._index.known((subject,), caller.reader) if self._index.may_know(subject, caller.reader) else NOTHING_KNOWN
+            tell(Answer(self._open(self._moment()) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ()))
+            return None
+        known = self._index.at_hand(subject, caller.reader)
+        return self._tell_looked_up(subject, query, caller, tell) if known is None else self._tell(known, subject, query, caller, tell)
+
+    async def _tell_looked_up(self, subject: Wallet | Indicator, query: Query, caller: Caller, tell: Tell) -> None:
+        rest = self._tell(await self._index.known((subject,), caller.reader), subject, query, caller, tell)
+        if rest is not None:
+            await rest
+
+    def _tell(self, known: Known, subject: Wallet | Indicator, query: Query, caller: Caller, tell: Tell) -> Awaitable[None] | None:
+        answer, entry = self._answer(known, subject, query, caller)
+        if entry is None:
+            tell(answer)
+            return None
+        return self._record([entry], then=partial(tell, answer))
+
+    def _answer(self, known: Known, subject: Wallet | Indicator, query: Query, caller: Caller) -> tuple[Answer, AuditEntry | None]:
+        """What is told, written from what many answers have in common, and what has to be recorded first."""
         moment = self._moment()
         if known is NOTHING_KNOWN and query.reference is None and not moment.protected(subject.id):
-            return self._miss(query, subject.id, moment)
+            return self._miss(query, subject.id, moment), None
         phrase = self._plain(known, subject, caller.reader, moment)
         if phrase is not None and query.reference is None:
             line = _plain_line(_head(query, subject.id), phrase, None)
             answer = Answer(b'%b{"row":0,%b}' % (self._open(moment), line.body), line.match, phrase.tlps)
-            return await self._recorded(answer, _plain_entry(subject.id, phrase, caller, moment), tell)
+            return answer, _plain_entry(subject.id, phrase, caller, moment)
         finding = find_in(known, subject, caller.reader, moment)
         if finding is NOTHING and query.reference is None:
-            return self._miss(query, subject.id, moment)
+            return self._miss(query, subject.id, moment), None
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         body = self._open(moment) + orjson.dumps(words) + b"}"
         answer = Answer(body, str(finding.match), tuple([max_tlp(listing) for listing in finding.statements]))
-        return await self._recorded(answer, _audit_entry(subject.id, finding, caller, moment), tell)
-
-    async def _recorded(self, answer: Answer, entry: AuditEntry | None, tell: Callable[[Answer], object] | None) -> Answer:
-        if entry is not None:
-            await self._record([entry], then=None if tell is None else partial(tell, answer))
-        return answer
+        return answer, _audit_entry(subject.id, finding, caller, moment)
 
     def _miss(self, query: Query, subject: str, moment: Moment) -> Answer:
         return Answer(self._open(moment) + _MISS % (orjson.dumps(query.address), orjson.dumps(subject)), "not_listed", ())

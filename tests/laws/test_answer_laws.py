@@ -250,6 +250,10 @@ class Told:
         """Something may be."""
         return True
 
+    def at_hand(self, subject: Subject, reader: Reader) -> Known | None:  # noqa: ARG002
+        """Nothing: it is waited for."""
+        return None
+
     async def known(self, subjects: Iterable[Subject], reader: Reader) -> Known:  # noqa: ARG002
         """All that is held."""
         asked = list(subjects)

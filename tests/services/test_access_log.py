@@ -128,7 +128,7 @@ async def test_stopping_waits_for_what_was_asked_for_last(database: Database) ->
     """An entry that nobody has begun to write yet is written, and its caller told."""
     log = AccessLog(database)
     await log.start()
-    asked = asyncio.create_task(log.record([entry(1)]))
+    asked = asyncio.ensure_future(log.record([entry(1)]))
     await asyncio.sleep(0)
     await log.stop()
     await asked
