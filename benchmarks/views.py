@@ -133,7 +133,7 @@ async def built(path: Path, ids: int, each: int, hash_us: float) -> Sealed:
     before, begun, wall = resident_bytes(), time.process_time(), time.perf_counter()
     showing = Showing(TIERS)
     await showing.build(database, MOMENT)
-    sealed = [await view.seal() for view in showing.views.values()]
+    sealed = list((await showing.seal(showing.freeze())).values())
     took, wall = time.process_time() - begun, time.perf_counter() - wall
     assert [one.entries for one in sealed] == [ids, ids]
     # One hash an id and its leaf, one a node of the tree of each tier.
@@ -170,7 +170,7 @@ async def moved(database: Database, showing: Showing, path: Path, each: int) -> 
         async with database.reading() as tx:
             while not await showing.look(tx, MOMENT):
                 pass
-        after = [(await view.seal()).entries for view in showing.views.values()]
+        after = [one.entries for one in (await showing.seal(showing.freeze())).values()]
         rounds.append(time.process_time() - begun)
         assert after == [entries - 1_000 for entries in listed]
     return statistics.median(rounds) * 1e3

@@ -16,7 +16,7 @@ from operator import lt
 from .canonical import b64u_decode, read_decimal
 from .checkpoint import check_empty, read_hash
 from .errors import InvalidProof, Malformed
-from .merkle import HASH_BYTES, leaf_hash, nodes_over, parents, verify_inclusion
+from .merkle import HASH_BYTES, leaf_hash, node_hash, nodes_over, parents, verify_inclusion
 from .note import check_name, to_base64
 
 BUCKET_BITS = 16
@@ -168,6 +168,27 @@ def find_entry(data: bytes, key: bytes) -> BucketEntry | None:
     )
 
 
+def place_of(data: bytes, key: bytes) -> tuple[int, int]:
+    """From where to where the entry of the key stands in a bucket of good form; twice the same place if there is none: there it would."""
+    if not _has_single_sids(data):
+        ends = [*_starts(data), len(data)]
+        for at, end in pairwise(ends):
+            here = data[at : at + HASH_BYTES]
+            if here >= key:
+                return at, end if here == key else at
+        return len(data), len(data)
+    low, high = 0, len(data) // _SINGLE
+    while low < high:
+        middle = (low + high) // 2
+        at = middle * _SINGLE
+        if data[at : at + HASH_BYTES] < key:
+            low = middle + 1
+        else:
+            high = middle
+    at = low * _SINGLE
+    return at, at + _SINGLE if data.startswith(key, at) else at
+
+
 def _find(data: bytes, key: bytes) -> int:
     at = data.find(key)
     # The bytes of a key may stand by chance across two other entries: only an entry counts.
@@ -222,9 +243,9 @@ class BucketTree:
         return growth.tree()
 
     @classmethod
-    def grow(cls, buckets: Sequence[bytes]) -> Growth:
+    def grow(cls, buckets: Sequence[bytes], *, like: Like | None = None) -> Growth:
         """The same from all 65,536 buckets, in steps between which others may work."""
-        return Growth(buckets, range(BUCKETS), [[b""] * (BUCKETS >> level) for level in range(BUCKET_BITS + 1)])
+        return Growth(buckets, range(BUCKETS), [[b""] * (BUCKETS >> level) for level in range(BUCKET_BITS + 1)], like=like)
 
     @property
     def root(self) -> bytes:
@@ -237,9 +258,14 @@ class BucketTree:
             pass
         return growth.tree()
 
-    def updating(self, buckets: Mapping[int, bytes]) -> Growth:
+    def updating(self, buckets: Mapping[int, bytes], *, like: Like | None = None) -> Growth:
         """The same in steps between which others may work."""
-        return Growth(buckets, sorted(buckets), [list(row) for row in self._rows])
+        return Growth(buckets, sorted(buckets), [list(row) for row in self._rows], like=like)
+
+    @property
+    def rows(self) -> Sequence[Sequence[bytes]]:
+        """The hashes, leaves first, the root alone in the last row."""
+        return self._rows
 
     def path(self, number: int) -> tuple[bytes, ...]:
         """The 16 sibling hashes from the leaf of the bucket to the root."""
@@ -251,33 +277,56 @@ class BucketTree:
         return self._rows[SEGMENT_BITS][number], path
 
 
+Like = tuple[Sequence[bytes], BucketTree]
+"""All buckets of another tier, and the tree over them."""
+
+
 class Growth:
     """A tree in the making; `steps` hashes a part at each turn, `tree` is the tree after the last."""
 
-    def __init__(self, buckets: Mapping[int, bytes] | Sequence[bytes], numbers: Sequence[int], rows: list[list[bytes]]) -> None:
-        """`numbers`: of the buckets that are hashed, ascending; `rows`: of the tree before, which become those of this one."""
+    def __init__(
+        self, buckets: Mapping[int, bytes] | Sequence[bytes], numbers: Sequence[int], rows: list[list[bytes]], *, like: Like | None
+    ) -> None:
+        """`numbers`: of the buckets that are hashed, ascending; `rows`: of the tree before, which become those of this one; `like`: a tree
+        from which hashes over the very same objects are taken.
+        """
         self._buckets = buckets
         self._numbers = numbers
         self._rows = rows
+        self._like = like
 
     def steps(self, size: int = 1024) -> Iterator[None]:
         """Hash the next `size` nodes, again and again."""
         leaves, numbers = self._rows[0], self._numbers
+        theirs: Sequence[bytes]
+        theirs, rows = ((), ()) if self._like is None else (self._like[0], self._like[1].rows)
         for first in range(0, len(numbers), size):
             for number in numbers[first : first + size]:
-                leaves[number] = bucket_leaf(number, self._buckets[number])
+                data = self._buckets[number]
+                leaves[number] = rows[0][number] if rows and data is theirs[number] else bucket_leaf(number, data)
             yield
-        for below, row in pairwise(self._rows):
+        for level, (below, row) in enumerate(pairwise(self._rows)):
             numbers = range(len(row)) if len(numbers) == len(below) else list(dict.fromkeys([number >> 1 for number in numbers]))
             for first in range(0, len(numbers), size):
                 some = numbers[first : first + size]
-                for number, node in zip(some, nodes_over(below, some), strict=True):
+                nodes = _nodes_like(below, some, rows[level], rows[level + 1]) if rows else nodes_over(below, some)
+                for number, node in zip(some, nodes, strict=True):
                     row[number] = node
                 yield
 
     def tree(self) -> BucketTree:
         """What has grown."""
         return BucketTree(self._rows)
+
+
+def _nodes_like(below: Sequence[bytes], numbers: Iterable[int], theirs: Sequence[bytes], above: Sequence[bytes]) -> list[bytes]:
+    """The nodes with these numbers, and where the two below are those of the other tree, its own."""
+    return [
+        above[number]
+        if below[2 * number] is theirs[2 * number] and below[2 * number + 1] is theirs[2 * number + 1]
+        else node_hash(below[2 * number], below[2 * number + 1])
+        for number in numbers
+    ]
 
 
 def segment_hash(number: int, buckets: Sequence[bytes]) -> bytes:

@@ -21,7 +21,7 @@ from app.domain.viewing import entry_of, next_change
 from app.index.due import Due
 from app.index.tiers import PARTS, Columns, Entries, Logs, entries_of, is_screened, next_changes
 from app.index.vector import I64
-from app.index.views import View
+from app.index.views import Frozen, Sealed, View, put
 from app.storage.database import Database, Transaction
 from app.storage.viewed import IS_ODD
 
@@ -63,6 +63,19 @@ class Showing:
     def is_current(self, second: int) -> bool:
         """Whether what was frozen last is what is to be said at this second."""
         return not self.count(second) and not any(view.is_changed for view in self.views.values())
+
+    # --- publish -----------------------------------------------------------------------------------------------------
+
+    def freeze(self) -> dict[str, Frozen]:
+        """Every tier as it stands now."""
+        return {tier: view.freeze() for tier, view in self.views.items()}
+
+    async def seal(self, frozen: Mapping[str, Frozen]) -> dict[str, Sealed]:
+        """The trees over them; what tiers share is hashed once."""
+        sealed: dict[str, Sealed] = {}
+        for tier, view in self.views.items():
+            sealed[tier] = await view.seal(frozen[tier], like=next(iter(sealed.values()), None))
+        return sealed
 
     # --- read --------------------------------------------------------------------------------------------------------
 
@@ -130,16 +143,16 @@ class Showing:
         columns = Columns.of(rows, self._logs)
         whole = await self._whole(tx, {row[2] for row in rows if row[-1] & IS_ODD})
         keys = {one: id_key(one) for one in page}
-        seconds, first = np.zeros(len(columns), np.int64), None
-        for tier, reader in self._readers.items():
+        seconds, said = np.zeros(len(columns), np.int64), list[dict[bytes, bytes]]()
+        for reader in self._readers.values():
             entries = dict(entries_of(columns, self._logs, reader, moment).each())
             entries |= {keys[one]: entry_of(one, listings, reader, moment) for one, listings in whole.items()}
             for one in self._guarded.intersection(page):
                 entries.pop(keys[one], None)
-            self.views[tier].put(keys.values(), entries, like=first)
-            first = first or self.views[tier]
+            said.append(entries)
             seconds = _sooner(seconds, next_changes(columns, reader, moment))
             self._due.add((second, one) for one, listings in whole.items() if (second := next_change(listings, reader, moment)) is not None)
+        put(list(self.views.values()), keys.values(), said)
         self._due.add_places(seconds, columns.logs, columns.indices)
 
     async def _whole(self, tx: Transaction, ids: Collection[str]) -> dict[str, list[Listing]]:

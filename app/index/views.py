@@ -1,6 +1,6 @@
 """The 65,536 buckets of a tier, and what is published of them: one value that never changes.
 
-`put` says what stands in the tier for some keys now, `become` what all buckets are; `seal` hashes the paths above the buckets that changed.
+`put` says what stands in tiers for some keys now, `become` what all buckets of one are; `seal` hashes the paths above the buckets that changed.
 What lies between two published trees is kept as bucket numbers for a while: a mirror that stands at one of them needs those buckets alone.
 Protocol §3.10.
 """
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.domain.identifiers import bucket_of
-from app.domain.merkle import HASH_BYTES
-from app.domain.view import BUCKETS, SID_BYTES, BucketAnswer, BucketTree, Growth, count_entries
+from app.domain.view import BUCKETS, BucketAnswer, BucketTree, Growth, count_entries, place_of
 
 SLICE = 512
 """Nodes of a tree that are hashed between two chances for others: about a quarter of a millisecond."""
@@ -22,7 +21,6 @@ MOST_CHANGES = 4 * BUCKETS
 """How many bucket numbers are remembered over all published trees."""
 _FEW = BUCKETS // 16
 """Up to so many buckets the paths above them cost less than a whole tree."""
-_FIXED = HASH_BYTES + 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,11 @@ class Sealed:
 
 
 class Frozen(NamedTuple):
-    """All buckets at one moment, and the numbers of those that changed since the last."""
+    """All buckets at one moment, the numbers of those that changed since the last, and how many ids they list."""
 
     buckets: Sequence[bytes]
     changed: Sequence[int]
+    entries: int
 
 
 class View:
@@ -50,6 +49,7 @@ class View:
 
     def __init__(self) -> None:
         self._buckets = [b""] * BUCKETS
+        self._entries = 0
         self._changed: set[int] = set()
         self._sealed: Sealed | None = None
         self._trail: list[tuple[bytes, frozenset[int]]] = []
@@ -59,19 +59,16 @@ class View:
         """Whether the buckets are others than those that were frozen last."""
         return bool(self._changed)
 
-    def put(self, keys: Iterable[bytes], entries: Mapping[bytes, bytes], *, like: View | None = None) -> None:
-        """For each of the keys its entry, or none. `like`: another tier to which the same was told; what both list is kept once."""
-        for key in keys:
-            number = bucket_of(key)
-            before = self._buckets[number]
-            after = with_entry(before, key, entries.get(key, b""))
-            if like is not None and after == like._buckets[number]:  # noqa: SLF001 — of our own kind
-                after = like._buckets[number]  # noqa: SLF001
-            elif after == before:
-                continue
-            if after != before:
-                self._changed.add(number)
-            self._buckets[number] = after
+    def bucket(self, number: int) -> bytes:
+        """The bytes of one of them as it stands now."""
+        return self._buckets[number]
+
+    def take(self, number: int, bucket: bytes, *, more: int) -> None:
+        """One of them has these bytes from now on, and with them so many ids more."""
+        if bucket != self._buckets[number]:
+            self._changed.add(number)
+        self._buckets[number] = bucket
+        self._entries += more
 
     def alike(self, first: int, buckets: Sequence[bytes]) -> list[bytes]:
         """These buckets from number `first` on, as the very objects that stand here where they are equal: tiers share what both list."""
@@ -81,6 +78,7 @@ class View:
         """These are the buckets from number `first` on."""
         for number, after in enumerate(buckets, first):
             if after != self._buckets[number]:
+                self._entries += count_entries(after) - count_entries(self._buckets[number])
                 self._buckets[number] = after
                 self._changed.add(number)
 
@@ -90,28 +88,28 @@ class View:
         """The buckets as they stand now, to be hashed by `seal`."""
         changed, self._changed = self._changed, set()
         if self._sealed is not None and not changed:
-            return Frozen(self._sealed.buckets, ())
-        return Frozen(tuple(self._buckets), range(BUCKETS) if len(changed) == BUCKETS else sorted(changed))
+            return Frozen(self._sealed.buckets, (), self._entries)
+        return Frozen(tuple(self._buckets), range(BUCKETS) if len(changed) == BUCKETS else sorted(changed), self._entries)
 
     def thaw(self, frozen: Frozen) -> None:
         """What was frozen was not published: its changes belong to the next tree."""
         self._changed.update(frozen.changed)
 
-    async def seal(self, frozen: Frozen | None = None) -> Sealed:
-        """The tree over frozen buckets (None: as they stand now), hashed in slices. One at a time, in the order they were frozen."""
-        buckets, changed = frozen or self.freeze()
-        before = self._sealed
+    async def seal(self, frozen: Frozen | None = None, *, like: Sealed | None = None) -> Sealed:
+        """The tree over frozen buckets (None: as they stand now), hashed in slices. One at a time, in the order they were frozen.
+
+        `like`: another tier; where both list the same, its hashes are taken.
+        """
+        buckets, changed, entries = frozen or self.freeze()
+        before, other = self._sealed, None if like is None else (like.buckets, like.tree)
         if before is not None and not changed:
             return before
         if len(changed) > _FEW:
-            tree = await _grown(BucketTree.grow(buckets))
+            tree = await _grown(BucketTree.grow(buckets, like=other))
         else:
-            tree = await _grown(
-                (await _empty() if before is None else before.tree).updating({number: buckets[number] for number in changed})
-            )
-        entries = await _count(buckets, changed)
+            known = await _empty() if before is None else before.tree
+            tree = await _grown(known.updating({number: buckets[number] for number in changed}, like=other))
         if before is not None:
-            entries += before.entries - await _count(before.buckets, changed)
             self._remember(before.tree.root, frozenset(changed))
         self._sealed = Sealed(buckets, tree, entries)
         return self._sealed
@@ -137,6 +135,24 @@ class View:
         return None
 
 
+def put(views: Sequence[View], keys: Iterable[bytes], said: Sequence[Mapping[bytes, bytes]]) -> None:
+    """For each of the keys its entry in each of the views, or none. A bucket that several of them have is made once, and kept once."""
+    for key in keys:
+        number = bucket_of(key)
+        seen: tuple[bytes, bytes] | None = None
+        after, more = b"", 0
+        for view, entries in zip(views, said, strict=True):
+            before, entry = view.bucket(number), entries.get(key, b"")
+            if seen is None or before is not seen[0] or entry != seen[1]:
+                begin, end = place_of(before, key)
+                made = before[:begin] + entry + before[end:]
+                if seen is None or made != after:
+                    after = before if made == before else made
+                more = (entry != b"") - (end > begin)
+                seen = before, entry
+            view.take(number, after, more=more)
+
+
 _of_nothing: list[BucketTree] = []
 
 
@@ -151,24 +167,3 @@ async def _grown(growth: Growth) -> BucketTree:
     for _ in growth.steps(SLICE):
         await asyncio.sleep(0)
     return growth.tree()
-
-
-async def _count(buckets: Sequence[bytes], numbers: Sequence[int]) -> int:
-    """How many ids these buckets list together."""
-    found = 0
-    for first in range(0, len(numbers), 2 * SLICE):
-        found += sum([count_entries(buckets[number]) for number in numbers[first : first + 2 * SLICE]])
-        await asyncio.sleep(0)
-    return found
-
-
-def with_entry(bucket: bytes, key: bytes, entry: bytes) -> bytes:
-    """The bucket with this entry for the key, or without one if `entry` is empty; its entries stay in ascending order."""
-    at = 0
-    while at < len(bucket):
-        end = at + _FIXED + bucket[at + _FIXED - 1] * SID_BYTES
-        here = bucket[at : at + HASH_BYTES]
-        if here >= key:
-            return bucket[:at] + entry + (bucket[end:] if here == key else bucket[at:])
-        at = end
-    return bucket + entry

@@ -210,8 +210,7 @@ class Views:
                     answer = await prepare(tx)
                     if self._is_ruled_anew():  # between two turns: the answer would know, the buckets would not
                         continue
-                    frozen = {tier: view.freeze() for tier, view in showing.views.items()}
-                    return _Taken(moment, dict(index.positions), frozen), answer(moment)
+                    return _Taken(moment, dict(index.positions), showing.freeze()), answer(moment)
 
     def _touch(self) -> bool:
         """Take in what moved; whether it may be anything, as at the start and under other rules: then all is read anew."""
@@ -234,7 +233,7 @@ class Views:
 
     async def _publish(self, taken: _Taken) -> None:
         try:
-            sealed = {tier: await view.seal(taken.frozen[tier]) for tier, view in self._showing.views.items()}
+            sealed = await self._showing.seal(taken.frozen)
             async with self._parts.database.reading() as tx:
                 policy = write_json(await self._policy_words(tx, taken.moment))
                 origins = [await self._origin(tx, origin, size, taken.moment) for origin, size in sorted(taken.positions.items())]

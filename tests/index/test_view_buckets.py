@@ -20,7 +20,7 @@ from app.domain.view import BUCKETS, BucketTree, count_entries, parse_bucket, ve
 from app.domain.viewing import TIERS, at_second, entry_of, next_change
 from app.index.due import Due
 from app.index.tiers import PARTS, Columns, Logs, entries_of, next_changes
-from app.index.views import View, with_entry
+from app.index.views import View, put
 from app.storage.viewed import FLAGS, IS_GREEN, NO_EMBARGO, SEVERITY, ViewedRow
 from tests.factories import GUARD, JUDGEMENT, START_MS, wallet_id
 
@@ -155,7 +155,7 @@ async def test_a_bucket_says_what_a_lookup_says(seed: int) -> None:
             for subject in waiting:
                 said = world.said.get(subject, [])
                 columns = columns_of(said, logs)
-                view.put([id_key(subject)], dict(entries_of(columns, logs, TIERS[tier], moment).each()))
+                put([view], [id_key(subject)], [dict(entries_of(columns, logs, TIERS[tier], moment).each())])
                 due.add((second, subject) for second in next_changes(columns, TIERS[tier], moment).tolist() if second)
             sealed = await view.seal()
             for number in range(12):
@@ -186,7 +186,7 @@ async def test_what_changed_since_a_tree_is_remembered() -> None:
     roots, changed = [], []
     for number in range(3):
         key, entries = entry(wallet_id(number), number)
-        view.put([key], entries)
+        put([view], [key], [entries])
         roots.append((await view.seal()).tree.root)
         changed.append(bucket_of(key))
     assert view.changed_since(roots[2]) == frozenset()
@@ -200,7 +200,7 @@ async def test_all_anew_is_a_change_of_what_differs() -> None:
     view = View()
     for number in range(20):
         key, entries = entry(wallet_id(number), number)
-        view.put([key], entries)
+        put([view], [key], [entries])
     before = await view.seal()
     buckets = list(before.buckets)
     key, _ = entry(wallet_id(3), 3)
@@ -235,18 +235,22 @@ async def test_what_both_tiers_list_is_kept_once() -> None:
     public, inner = View(), View()
     for number in range(20):
         key, entries = entry(wallet_id(number), number)
-        public.put([key], entries)
-        inner.put([key], entries, like=public)
-    inner.put([id_key(wallet_id(3))], {}, like=public)
+        put([public, inner], [key], [entries, entries])
+    put([inner], [id_key(wallet_id(3))], [{}])
     apart = bucket_of(id_key(wallet_id(3)))
-    ours, theirs = await public.seal(), await inner.seal()
+    ours = await public.seal()
+    theirs = await inner.seal(like=ours)
     assert {number for number in range(BUCKETS) if ours.buckets[number] is not theirs.buckets[number]} == {apart}
     assert (ours.entries, theirs.entries) == (20, 19)
+    assert theirs.tree.root == BucketTree.build(dict(enumerate(theirs.buckets))).root != ours.tree.root
     key, entries = entry(wallet_id(3), 3)
-    inner.put([key], entries, like=public)
-    assert (await inner.seal()).buckets[apart] is ours.buckets[apart]
+    put([public, inner], [key], [entries, entries])
+    assert not public.is_changed
+    again = await inner.seal(like=ours)
+    assert again.buckets[apart] is ours.buckets[apart]
+    assert (again.entries, again.tree.root) == (20, ours.tree.root)
     assert inner.changed_since(theirs.tree.root) == {apart}
-    inner.put([key], entries, like=public)
+    put([public, inner], [key], [entries, entries])
     assert not inner.is_changed
 
 
@@ -273,15 +277,25 @@ def test_entries_are_spliced_in_order() -> None:
     """Whatever the order in which ids come and go, the bucket is that of its entries in ascending order."""
     rng = random.Random(5)
     entries = {bytes([1, 2]) + rng.randbytes(30): bytes([3, 7, 1]) + rng.randbytes(16) for _ in range(20)}
-    data, kept = b"", dict(entries)
+    view, kept = View(), dict(entries)
     for key in rng.sample(sorted(entries), 20):
-        data = with_entry(data, key, key + entries[key])
+        put([view], [key], [{key: key + entries[key]}])
     for key in rng.sample(sorted(entries), 7):
-        data = with_entry(data, key, b"")
+        put([view], [key], [{}])
         del kept[key]
+    data = view.bucket(0x0102)
     assert data == b"".join(key + kept[key] for key in sorted(kept))
-    assert count_entries(data) == len(kept) == len(parse_bucket(data, 0x0102))
-    assert with_entry(data, bytes(32), b"") == data
+    assert count_entries(data) == len(kept) == len(parse_bucket(data, 0x0102)) == view.freeze().entries
+    put([view], [b"\x01\x02" + bytes(30)], [{}])
+    assert view.bucket(0x0102) == data
+    more = bytes([1, 2]) + rng.randbytes(30)
+    put([view], [more], [{more: more + bytes([2, 2, 2]) + rng.randbytes(32)}])
+    for key in rng.sample(sorted(kept), 5):  # beside one of another length
+        put([view], [key], [{}])
+        del kept[key]
+    assert [found.key for found in parse_bucket(view.bucket(0x0102), 0x0102)] == sorted([*kept, more])
+    put([view], [more], [{}])
+    assert view.bucket(0x0102) == b"".join(key + kept[key] for key in sorted(kept))
 
 
 async def test_a_segment_is_proved_whole() -> None:
@@ -289,7 +303,7 @@ async def test_a_segment_is_proved_whole() -> None:
     view = View()
     for n in range(300):
         key, entries = entry(wallet_id(n), n)
-        view.put([key], entries)
+        put([view], [key], [entries])
     sealed = await view.seal()
     number = bucket_of(id_key(wallet_id(7))) >> 8
     buckets = list(sealed.buckets[number << 8 : (number + 1) << 8])
