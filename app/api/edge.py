@@ -238,14 +238,9 @@ class Edge:
         """The header of a whole answer in JSON as it leaves, with the empty line behind it."""
         opening = self._openings.get(cache)
         if opening is None:
-            opening = self._openings[cache] = b"%b: %b\r\n%b: %b\r\ncontent-length: " % (*_JSON, *cache)
-        return b"%b%d\r\n%bx-request-id: %b\r\n%b\r\n" % (
-            opening,
-            size,
-            self._extra_lines,
-            passage.id.encode("ascii"),
-            rate_lines(passage.rates),
-        )
+            opening = b"%b: %b\r\n%b: %b\r\ncontent-length: %%d\r\n%bx-request-id: %%b\r\n%%b\r\n" % (*_JSON, *cache, self._extra_lines)
+            self._openings[cache] = opening
+        return opening % (size, passage.id.encode("ascii"), rate_lines(passage.rates))
 
     def lines_with(self, passage: Passage, headers: Sequence[Header]) -> bytes:
         """The same with other headers in front, of which one says the length."""

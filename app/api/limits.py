@@ -68,7 +68,17 @@ def rate_headers(lefts: Sequence[Left]) -> tuple[Header, ...]:
 
 def rate_lines(lefts: Sequence[Left]) -> bytes:
     """`rate_headers` as they stand in an answer, each with its line end."""
+    if len(lefts) == 2:
+        (minute, left, seconds), (day, day_left, day_seconds) = lefts
+        return _lines(minute, day) % (left, seconds, day_left, day_seconds)
     return b"".join([b"%b: %b\r\n" % header for header in rate_headers(lefts)])
+
+
+@lru_cache(1024)
+def _lines(*policies: Policy) -> bytes:
+    """The form of both lines."""
+    (name, stated), telling = _terms(*policies)
+    return b"%b: %b\r\nratelimit: %b\r\n" % (name, stated, telling)
 
 
 @lru_cache(1024)

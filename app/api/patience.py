@@ -65,6 +65,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Who has to be entered for the request that comes, if it was begun at once."""
         self._block = b""
         self._peer = ""
+        self._answered_s = float("-inf")
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
@@ -91,7 +92,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._is_at_once = False
             if self._rest is None:
                 return
-            self._block = block_of(data)
+            self._block = block_of(data) if self._rest is self.app else b""
         self._is_head_open = not self._is_body_open
         super().data_received(data)
         self._rest, self._block = None, b""
@@ -193,7 +194,18 @@ class PatientProtocol(HttpToolsProtocol):
         self._is_at_once = False
         self._forget_late()
         self.transport.write(b"".join((_opening(self.server_state.default_headers), lines, body)))
-        self.on_response_complete()
+        self.server_state.total_requests += 1
+        self._answered_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing has come for long: since the clock was set, and since the last answer for which it was not set anew."""
+        left_s = self._answered_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+            return
+        super().timeout_keep_alive_handler()
 
     def pause_writing(self) -> None:
         """The caller does not take what he is sent."""

@@ -110,7 +110,9 @@ class ScreenOne:
         if not asking.is_permitted:
             permit(asking.caller, Action.SCREEN)
         pairs = _pairs(query_string) if query_string else None
-        check_accept(passage.headers.get(b"accept"), (JSON,))
+        accept = passage.headers.get(b"accept")
+        if accept is not None:
+            check_accept(accept, (JSON,))
         asker = asking.asker
         if asking.tells_why or b"cordon-purpose" in passage.headers or b"cordon-case" in passage.headers:
             purpose, case = purpose_of(passage, asking.caller, Action.SCREEN)

@@ -290,10 +290,10 @@ class ListedIds:
             log.warning("index: %s", why)
             return {}
 
-    def may_hold(self, subject: Wallet | Indicator, reader: Reader) -> bool:
-        """False: nothing is said of it, its kin or its links that the reader may read. True: look."""
+    def may_hold(self, subject: Wallet | Indicator, reader: Reader, pulse: bytes | None = None) -> bool:
+        """False: nothing is said of it, its kin or its links that the reader may read. True: look. `pulse`: if it was just read."""
         buckets = self._buckets
-        pulse = buckets.pulse()
+        pulse = pulse or buckets.pulse()
         if pulse != self._pulse:
             buckets = self._current()
             self._pulse, self._asked = pulse, (None, ())

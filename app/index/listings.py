@@ -127,10 +127,9 @@ class ListingIndex:
     @property
     def is_current(self) -> bool:
         """Whether the file knows of everything that was taken in here: its "nothing is said" counts."""
-        listed = self._listed
-        if listed is None:
-            return False
-        pulse = listed.pulse()
+        return self._listed is not None and self._is_current_at(self._listed, self._listed.pulse())
+
+    def _is_current_at(self, listed: ListedIds, pulse: bytes) -> bool:
         if pulse != self._pulse:
             if listed.moves != self._seen:
                 self._look_again()
@@ -139,9 +138,11 @@ class ListingIndex:
 
     def may_know(self, subject: Subject, reader: Reader) -> bool:
         """False: nothing is said that the reader may see of it, its kin or its links. True: `known` has to tell."""
-        if isinstance(subject, EntityId):
+        listed = self._listed
+        if listed is None or isinstance(subject, EntityId):
             return True  # entities are in no file: nobody screens them
-        return not self.is_current or self._listed is None or self._listed.may_hold(subject, reader)
+        pulse = listed.pulse()
+        return not self._is_current_at(listed, pulse) or listed.may_hold(subject, reader, pulse)
 
     def at_hand(self, subject: Subject, reader: Reader) -> Known | None:
         """What `known` would tell of one subject, if it can be told without asking the database; else None."""

@@ -188,6 +188,11 @@ class Screening:
             tell(Answer(self._open(self._moment()) + orjson.dumps(_unread(0, query, error)) + b"}", "invalid", ()))
             return None
         known = self._index.at_hand(subject, caller.reader)
+        if known is NOTHING_KNOWN:
+            moment = self._moment()
+            if query.reference is None and not moment.protected(subject.id):
+                tell(self._miss(query, subject.id, moment))
+                return None
         return self._tell_looked_up(subject, query, caller, tell) if known is None else self._tell(known, subject, query, caller, tell)
 
     async def _tell_looked_up(self, subject: Wallet | Indicator, query: Query, caller: Caller, tell: Tell) -> None:
@@ -205,8 +210,6 @@ class Screening:
     def _answer(self, known: Known, subject: Wallet | Indicator, query: Query, caller: Caller) -> tuple[Answer, AuditEntry | None]:
         """What is told, written from what many answers have in common, and what has to be recorded first."""
         moment = self._moment()
-        if known is NOTHING_KNOWN and query.reference is None and not moment.protected(subject.id):
-            return self._miss(query, subject.id, moment), None
         phrase = self._plain(known, subject, caller.reader, moment)
         if phrase is not None and query.reference is None:
             line = _plain_line(_head(query, subject.id), phrase, None)

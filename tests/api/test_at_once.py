@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from app.api.fields import block_of
 from tests.api.front import Front
 from tests.api.wire import Line
 from tests.factories import accept, wallet, wallet_id
+from tests.waiting import until
 
 LISTED, UNLISTED = (wallet_id(number).rpartition(":")[2] for number in (1, 2))
 _CHANGES = re.compile(rb'(x-request-id: |ratelimit: )[^\r]*|("request_id":"|"as_of":")[^"]*')
@@ -214,6 +217,21 @@ async def test_an_ended_key_opens_nothing_on_the_short_way(front: Front, key: st
             await tx.clients.end(one.id, front.node.clock())
     front.node.recognition.forget()
     assert (await line.say(miss)).startswith(b"HTTP/1.1 401 ")
+    line.end()
+
+
+async def test_an_idle_connection_is_kept_as_long_as_ever(front: Front, key: str) -> None:
+    """From the last answer on, whichever way it was given; the clock is not set anew for each."""
+    line, miss = Line(front.app), request(f"/v1/screen/{UNLISTED}", key)
+    line.protocol.timeout_keep_alive = 1  # type: ignore[assignment]
+    await line.say(miss, miss)
+    clock = line.protocol.timeout_keep_alive_task
+    await asyncio.sleep(0.5)
+    await line.say(miss)
+    assert line.protocol.timeout_keep_alive_task is clock
+    answered = time.monotonic()
+    await until(lambda: line.wire.is_closed)
+    assert time.monotonic() - answered > 0.9
     line.end()
 
 
