@@ -60,7 +60,11 @@ KEEP_EVENTS_MS = 400 * DAY_MS
 KEEP_TOLD_MS = 2 * 365 * DAY_MS
 OVERDUE_MS = DAY_MS
 AGAIN_MS = 10_000
+OF_ITSELF = 1 << 62
+"""Stands for the number of a change where something moved without one: its time had come."""
 
+Steps = Sequence[tuple[int, str]]
+"""(number, state before) of each change of one statement that waits, oldest first."""
 ReaderOf = Callable[[str], Awaitable[Reader | None]]
 """Who an owner is now; None if no key of his may watch."""
 
@@ -70,10 +74,22 @@ class _Look:
     """One statement as it is now, with its items, and what it was."""
 
     stored: Stored
-    before: str
+    steps: Steps
     listings: tuple[Listing, ...]
     successor: tuple[Listing, ...]
     """Items of what is in its place now: a replacement may have been replaced, or have ended, before anybody looked."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was not there before."""
+        return self.steps[0][1] == ""
+
+    def knew(self, watcher: Watcher, reader: Reader, now: Word) -> tuple[bool, Word | None]:
+        """Whether anything moved since somebody began to watch, who was never sent anything of it; and what he knew then."""
+        number, before = next((step for step in self.steps if step[0] > watcher.since), (0, ""))
+        # What is looked at once more moved before: whom that concerned was looked at then.
+        is_his = number and (number != OF_ITSELF or before == EMBARGO or now is Word.EXPIRED)
+        return bool(is_his), known_before(before, reader)
 
 
 @dataclass(slots=True)
@@ -185,10 +201,12 @@ class Notify:
         if not changes and not due:
             return 0
         await tx.watches.take_turn()
-        before: dict[Key, str] = {}
-        for origin, sid, state in [(c.origin, c.sid, c.before) for c in changes] + [(d.origin, d.sid, d.before) for d in due]:
-            before.setdefault((origin, sid), state)
-        found = await self._look(tx, before, moment)
+        steps: dict[Key, list[tuple[int, str]]] = defaultdict(list)
+        for change in changes:
+            steps[change.origin, change.sid].append((change.seq, change.before))
+        for one in due:
+            steps[one.origin, one.sid].append((OF_ITSELF, one.before))
+        found = await self._look(tx, steps, moment)
         await tx.outbox.put_sent(found.sent)
         await tx.outbox.drop_changes([one.seq for one in changes])
         await tx.outbox.drop_due(due)
@@ -196,27 +214,27 @@ class Notify:
         await tx.outbox.put_due([Due(moment.now_ms + AGAIN_MS, c.origin, c.sid, c.before) for c in changes if c.before])
         for owner, events in found.events.items():
             await _publish(tx, owner, events, moment.now_ms)
-        return len(before)
+        return len(steps)
 
-    async def _look(self, tx: Transaction, before: Mapping[Key, str], moment: Moment) -> _Found:
+    async def _look(self, tx: Transaction, steps: Mapping[Key, Steps], moment: Moment) -> _Found:
         stored = {
-            (origin, sid): one for origin, sids in by_origin(before) for sid, one in (await tx.statements.locate_all(origin, sids)).items()
+            (origin, sid): one for origin, sids in by_origin(steps) for sid, one in (await tx.statements.locate_all(origin, sids)).items()
         }
         await tx.outbox.put_due([row for one in stored.values() for row in _due(one, moment)])
         told: dict[Key, list[Told]] = defaultdict(list)
-        for row in await tx.told.of({sid for _, sid in before}):
+        for row in await tx.told.of({sid for _, sid in steps}):
             told[row.origin, row.sid].append(row)
         found = _Found()
         if not told and not await tx.watches.is_anybody_watching():
             return found
-        looks = await _looks(tx, stored, before)
+        looks = await _looks(tx, stored, steps)
         watchers = await _watchers(tx, looks)
         known = {(one.watchlist, one.watched, one.origin, one.sid): one for one in await tx.outbox.sent(_sids(looks))}
         readers: dict[str, Reader | None] = {}
         for owner in {w.owner for ws in watchers.values() for w in ws} | {row.owner for rows in told.values() for row in rows}:
             readers[owner] = await self._reader_of(owner)
         # What was there before goes first: what takes its place is then known already.
-        for look in sorted(looks, key=lambda one: one.before == ""):
+        for look in sorted(looks, key=lambda one: one.is_new):
             _for_watchers(look, watchers, known, readers=readers, moment=moment, found=found)
             await _for_told(tx, look, told[look.stored.origin, look.stored.sid], readers=readers, moment=moment, found=found)
         return found
@@ -241,15 +259,15 @@ def _due(stored: Stored, moment: Moment) -> Iterable[Due]:
             yield Due(open_ms, stored.origin, stored.sid, EMBARGO)
 
 
-async def _looks(tx: Transaction, stored: Mapping[Key, Stored], before: Mapping[Key, str]) -> list[_Look]:
+async def _looks(tx: Transaction, stored: Mapping[Key, Stored], steps: Mapping[Key, Steps]) -> list[_Look]:
     heirs = await _heirs(tx, stored)
     listings: dict[Key, list[Listing]] = defaultdict(list)
     for origin, sids in by_origin({*stored, *heirs.values()}):
         for listing in await tx.subjects.listings_of_sids(origin, sids):
             listings[listing.origin, listing.sid].append(listing)
     return [
-        _Look(one, before[key], tuple(listings[key]), tuple(listings[heirs[key]]) if key in heirs else ())
-        for key in before
+        _Look(one, steps[key], tuple(listings[key]), tuple(listings[heirs[key]]) if key in heirs else ())
+        for key in steps
         if (one := stored.get(key)) is not None and one.kind == Kind.LISTING
     ]
 
@@ -312,7 +330,9 @@ def _for_watchers(
         if reader is None or now is None:
             continue
         place = (*which, origin, sid)
-        knew = Word(known[place].word) if place in known else known_before(look.before, reader)
+        is_his, knew = (True, Word(known[place].word)) if place in known else look.knew(watcher, reader, now)
+        if not is_his:
+            continue
         if knew is None and now not in STANDING:
             continue
         event, told_sid, previous = step(knew, now), sid, None

@@ -62,7 +62,9 @@ class Watching:
         await tx.watches.take_turn()
         if await tx.watches.count(one.owner) + len(items) > MOST_ITEMS:
             raise TooLarge(f"at most {MOST_ITEMS} ids and buckets: watch buckets, each stands for many ids")
-        await tx.watches.add(one.id, items, [(key, item.watched) for item in items for key in keys_of_watched(item.watched)])
+        keys = [(key, item.watched) for item in items for key in keys_of_watched(item.watched)]
+        # What is committed by now is no news, though nobody may have made events of it yet.
+        await tx.watches.add(one.id, items, keys, since=await tx.outbox.last_change())
 
     async def lists(self, owner: str) -> list[Watchlist]:
         """Those of an owner."""

@@ -116,6 +116,11 @@ class OutboxShelf:
             first = await self._take(_CHANGES, len(changes))
             await self._session.load(watch_change, [(seq, at_ms, *change) for seq, change in enumerate(changes, first)])
 
+    async def last_change(self) -> int:
+        """The number of the newest change that was kept, whether it still waits or not; 0 before the first."""
+        rows = await self._session.rows(_VALUE, which=_CHANGES)
+        return int(rows[0][0]) if rows else 0
+
     async def has_work(self, now_ms: int) -> bool:
         """Whether anything moved or is due."""
         return bool(await self._session.rows(_PAGE, most=1) or await self._session.rows(_DUE, now=now_ms, most=1))

@@ -7,7 +7,7 @@ same for any length, no limit on the number of variables applies, and the driver
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,13 +125,15 @@ def insertion(table: Table) -> Query:
     return Query(insert(table))
 
 
-def upsertion(table: Table) -> Query:
-    """Insert whole rows, or replace all but the key of the row that is there."""
+def upsertion(table: Table, *, kept: Collection[str] = ()) -> Query:
+    """Insert whole rows, or replace all but the key, and what is `kept`, of the row that is there."""
     statements: dict[str, Executable] = {}
     for dialect, construct in ((SQLITE, sqlite_insert), (POSTGRESQL, postgresql_insert)):
         statement = construct(table)
         keys = list(table.primary_key.columns)
-        changed = {column.name: statement.excluded[column.name] for column in table.columns if column not in keys}
+        changed = {
+            column.name: statement.excluded[column.name] for column in table.columns if column not in keys and column.name not in kept
+        }
         statements[dialect] = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     return Query(statements)
 

@@ -32,7 +32,7 @@ from app.storage.columns import int_column as _int
 from app.storage.columns import key_column as _key
 from app.storage.columns import text_column as _text
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every revision of the schema, oldest first; the last is what this code reads and writes."""
 
 SERVED_SINCE = "0010"

@@ -29,13 +29,15 @@ watchlist = Table(
     Index("ix_watchlist_owner", "owner"),
 )
 
-# `watched`: the id of a wallet or indicator, or four hex digits for a bucket of `domain/view`.
+# `watched`: the id of a wallet or indicator, or four hex digits for a bucket of `domain/view`. `since`: the number of the newest change when
+# that began, null where an older release wrote it.
 watch_item = Table(
     "watch_item",
     metadata,
     _key("watchlist"),
     _key("watched"),
     _text("reference", null=True),
+    _int("since", null=True),
     PrimaryKeyConstraint("watchlist", "watched"),
 )
 

@@ -19,7 +19,7 @@ _RENAME = Query(update(watchlist).where(_L.id == bindparam("which")).values(name
 _GET = Query(select(watchlist).where(_L.id == bindparam("id")))
 _OF_OWNER = Query(select(watchlist).where(_L.owner == bindparam("owner")).order_by(_L.created_ms, _L.id))
 _COUNT = Query(select(func.count()).select_from(watch_item.join(watchlist, _L.id == _I.watchlist)).where(_L.owner == bindparam("owner")))
-_PUT_ITEM = upsertion(watch_item)
+_PUT_ITEM = upsertion(watch_item, kept=("since",))
 _ADD_KEY = insertion_if_absent(watch_key)
 _ITEMS = Query(
     select(_I.watched, _I.reference)
@@ -28,7 +28,7 @@ _ITEMS = Query(
     .limit(bindparam("most"))
 )
 _WATCHERS = Query(
-    select(_K.key, _K.watchlist, _K.watched, _L.owner, _I.reference)
+    select(_K.key, _K.watchlist, _K.watched, _L.owner, _I.reference, func.coalesce(_I.since, 0))
     .select_from(
         watch_key.join(watchlist, _L.id == _K.watchlist).join(watch_item, (_I.watchlist == _K.watchlist) & (_I.watched == _K.watched))
     )
@@ -65,13 +65,14 @@ class Watched(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Somebody whom a key of a change concerns."""
+    """Somebody whom a key of a change concerns; those up to number `since` were before he began."""
 
     key: str
     watchlist: str
     watched: str
     owner: str
     reference: str | None
+    since: int = 0
 
 
 class WatchShelf:
@@ -109,9 +110,11 @@ class WatchShelf:
         rows = await self._session.rows(_COUNT, owner=owner)
         return int(rows[0][0])
 
-    async def add(self, list_id: str, items: Iterable[Watched], keys: Iterable[tuple[str, str]]) -> None:
-        """Put items into a list, or change their reference. `keys`: (key, watched), by which changes find them."""
-        await self._session.run_many(_PUT_ITEM, [(list_id, *item) for item in items])
+    async def add(self, list_id: str, items: Iterable[Watched], keys: Iterable[tuple[str, str]], *, since: int = 0) -> None:
+        """Put items into a list, or change their reference. `keys`: (key, watched), by which changes find them; `since`: the newest change
+        that is none for those who were not there yet (`OutboxShelf.last_change`).
+        """
+        await self._session.run_many(_PUT_ITEM, [(list_id, *item, since) for item in items])
         await self._session.run_many(_ADD_KEY, [(key, list_id, watched) for key, watched in keys])
 
     async def remove(self, list_id: str, gone: Collection[str]) -> None:

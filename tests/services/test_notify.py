@@ -40,11 +40,11 @@ class Desk:
 
     async def watch(self, *watched: str, owner: str = GREEN, reference: str | None = "row 1") -> None:
         """Watch ids or buckets from now on."""
-        await self.node.notify.tick()
         list_id = f"wl-{owner}-{len(watched)}-{watched[0]}"
         async with self.node.database.transaction() as tx:
             await tx.watches.put(Watchlist(list_id, owner, "", 1))
-            await tx.watches.add(list_id, [Watched(w, reference) for w in watched], [(k, w) for w in watched for k in keys_of_watched(w)])
+            keys = [(k, w) for w in watched for k in keys_of_watched(w)]
+            await tx.watches.add(list_id, [Watched(w, reference) for w in watched], keys, since=await tx.outbox.last_change())
 
     async def told(self, owner: str = GREEN) -> list[tuple[str, str, str]]:
         """What it has been sent so far: type without prefix and version, sid, what is watched."""
@@ -73,6 +73,38 @@ async def test_a_listing_is_told_from_beginning_to_end(desk: Desk, town: Town) -
         await desk.told()
         await desk.told()
     assert await desk.told() == [(word, sid, wallet_id(1)) for word in ("added", "disputed", "suspended", "withdrawn")]
+
+
+async def test_what_stood_when_somebody_began_is_not_told_but_its_end_is(desk: Desk, town: Town) -> None:
+    """Also of what nobody had looked at by then: listed, disputed or withdrawn a moment before is no news; what comes after is."""
+    bka, lka = town.signer("de.bka#1"), town.signer("de.lka#1")
+    stood, disputed, ended, listed = (bka.listing(wallet(n)) for n in range(1, 5))
+    await accept(desk.node, stood, disputed, ended)
+    await desk.node.notify.tick()
+    await accept(desk.node, lka.dispute(sid_in(disputed)), bka.retract(sid_in(ended)), listed)
+    items = [Watched(wallet_id(n)) for n in range(1, 6)]
+    await desk.node.watching.create_list(GREEN, "mine", items)
+    await accept(desk.node, later := bka.listing(wallet(5)))
+    assert await desk.told() == [("added", sid_in(later), wallet_id(5))]
+    town.clock.advance(s=11)  # what moved is looked at once more
+    assert len(await desk.told()) == 1
+    await accept(desk.node, *(bka.retract(sid_in(one)) for one in (stood, disputed, listed)))
+    assert sorted((await desk.told())[1:]) == sorted(
+        ("withdrawn", sid_in(one), wallet_id(n)) for one, n in ((stood, 1), (disputed, 2), (listed, 4))
+    )
+    town.clock.advance(s=11)
+    assert len(await desk.told()) == 4
+
+
+async def test_who_begins_between_two_changes_that_wait_is_told_the_second(desk: Desk, town: Town) -> None:
+    """Listed before, withdrawn after: he knew it as standing. Whose delay has not passed has nothing to learn."""
+    bka = town.signer("de.bka#1")
+    await desk.watch(wallet_id(1), owner=CLEAR)
+    await accept(desk.node, wire := bka.listing(wallet(1)))
+    await desk.watch(wallet_id(1))
+    await accept(desk.node, bka.retract(sid_in(wire)))
+    assert await desk.told() == [("withdrawn", sid_in(wire), wallet_id(1))]
+    assert await desk.told(CLEAR) == []
 
 
 async def test_what_takes_the_place_of_a_listing_is_a_change_and_a_row_that_stays_is_nothing(desk: Desk, town: Town) -> None:

@@ -23,14 +23,14 @@ async def test_a_change_finds_its_watchers_by_key(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.watches.put(Watchlist("wl1", "de.exchange/green", "mine", 1))
         await tx.watches.put(Watchlist("wl2", "de.bka/green", "theirs", 2))
-        await tx.watches.add("wl1", [Watched("a", "row 1"), Watched("3d56")], [("=a", "a"), ("~6b", "a"), ("#3d56", "3d56")])
+        await tx.watches.add("wl1", [Watched("a", "row 1"), Watched("3d56")], [("=a", "a"), ("~6b", "a"), ("#3d56", "3d56")], since=5)
         await tx.watches.add("wl2", [Watched("b")], [("~6b", "b")])
-        await tx.watches.add("wl1", [Watched("a", "row 2")], [("=a", "a")])
+        await tx.watches.add("wl1", [Watched("a", "row 2")], [("=a", "a")], since=9)  # it was there: what it waits for is as it was
     async with database.reading() as tx:
         assert await tx.watches.is_anybody_watching()
         assert sorted(await tx.watches.watchers(["~6b", "#ffff"])) == [
-            Watcher("~6b", "wl1", "a", "de.exchange/green", "row 2"),
-            Watcher("~6b", "wl2", "b", "de.bka/green", None),
+            Watcher("~6b", "wl1", "a", "de.exchange/green", "row 2", 5),
+            Watcher("~6b", "wl2", "b", "de.bka/green", None, 0),
         ]
         assert await tx.watches.items("wl1") == [Watched("3d56"), Watched("a", "row 2")]
         assert await tx.watches.count("de.exchange/green") == 2
@@ -52,6 +52,7 @@ async def test_numbers_are_dense_whatever_is_rolled_back(database: Database) -> 
             await tx.outbox.put_events("a", [made("listing.added.v1")])
             raise ZeroDivisionError
     async with database.transaction() as tx:
+        assert await tx.outbox.last_change() == 2
         await tx.outbox.put_changes(2, [("o", "s3", "")])
         assert [e.seq for e in await tx.outbox.put_events("a", [made("listing.added.v1"), made("listing.corrected.v1", urgent=True)])] == [
             1,
