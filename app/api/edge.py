@@ -256,7 +256,7 @@ class Edge:
         head = self._heads.of(scope["headers"])
         client = scope.get("client")
         passage = Passage(self, head, scope["path"], peer=client[0] if client else "", whole=scope.get(WHOLE))
-        await self._follow(passage, self._lead(passage, head, scope, receive), scope, send)
+        await self._follow(passage, self._lead(passage, head, scope, receive), scope, receive, send)
 
     def at_once(self, data: bytes, peer: str, whole: Whole) -> ASGIApp | None:
         """Answer a request as it came over the wire, if that can be done in this moment: then None. Else who has to be entered for it.
@@ -279,10 +279,7 @@ class Edge:
         if rest is None and passage.is_started:
             self._note(passage, "GET", passage.route)
             return None
-        return partial(self._end, passage, rest)
-
-    async def _end(self, passage: Passage, rest: Awaitable[None] | None, scope: Scope, _receive: Receive, send: Send) -> None:
-        await self._follow(passage, passage.end(rest), scope, send)
+        return partial(self._follow, passage, passage.end(rest))
 
     async def _lead(self, passage: Passage, head: Head, scope: Scope, receive: Receive) -> None:
         """To whoever answers this request."""
@@ -301,7 +298,7 @@ class Edge:
             if door is None or not await door(passage, scope, receive):
                 await self._enter(passage, scope, receive)
 
-    async def _follow(self, passage: Passage, work: Awaitable[None], scope: Scope, send: Send) -> None:
+    async def _follow(self, passage: Passage, work: Awaitable[None], scope: Scope, _receive: Receive, send: Send) -> None:
         """Until it is answered, be it with a problem."""
         passage.out = send
         self._requests.active += 1

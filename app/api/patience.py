@@ -86,7 +86,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; whatever is unfinished then has a clock."""
-        if self._at_once is not None and self._is_at_rest():
+        if self._at_once is not None and data.startswith(b"GET /") and self._is_at_rest():
             self._is_at_once = True
             self._rest = self._at_once(data, self._peer, self._write_whole)
             self._is_at_once = False
