@@ -7,7 +7,7 @@ out in one way for whoever reads GREEN: a single listing, live, undisputed, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import orjson
@@ -54,23 +54,6 @@ class Phrases:
             return None
         phrase = self._phrase(one, reader, moment)
         return phrase if phrase.told and phrase.is_live and one.origin not in moment.weightless else None
-
-    def are_of(self, moment: Moment) -> bool:
-        """Whether what is kept was put into words on the day of this moment; else it is kept no longer than until the next."""
-        return moment.now_s // DAY_S == self._day
-
-    def standing(self, moment: Moment) -> Callable[[Phrase], bool]:
-        """Whether `plain` would give the same phrase again, to any reader but the public, if the listing is what is still said: asked of
-        many at one moment, before anything else is put into words.
-        """
-        # Also one of yesterday, if today began meanwhile.
-        kept, now_s, weightless = self._kept if self.are_of(moment) else {}, moment.now_s, moment.weightless
-
-        def stands(phrase: Phrase) -> bool:
-            one = phrase.listing
-            return kept.get(id(one)) is phrase and one.expires_at > now_s and one.origin not in weightless
-
-        return stands
 
     def _phrase(self, listing: Listing, reader: Reader, moment: Moment) -> Phrase:
         is_live = listing.expires_at > moment.now_s

@@ -38,7 +38,7 @@ from app.domain.canonical import JsonValue
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import Indicator, read_subject
 from app.domain.labels import PUBLIC, Reader
-from app.domain.phrases import Phrase, Phrases
+from app.domain.phrases import DAY_S, Phrase, Phrases
 from app.domain.policy_rules import Policy, evaluate
 from app.domain.rows import UNJUDGED, Line, Query, line_of
 from app.domain.screening_receipt import Told
@@ -136,7 +136,7 @@ class _Row(NamedTuple):
 
 
 class _Hit(NamedTuple):
-    """A plain hit, as a text that was asked for alone was told of it. True for as long as what was read of the id stands."""
+    """A plain hit, as a text that was asked for alone was told of it. True for as long as what was read of the id stands, on the same day."""
 
     id: str
     known: Known
@@ -145,6 +145,9 @@ class _Hit(NamedTuple):
     """The members of the result up to the words of the phrase."""
     line: Line
     """The whole, judged by nobody."""
+    expires_at: int
+    origin: str
+    sid: str
 
 
 class Screening:
@@ -156,6 +159,7 @@ class Screening:
         self._record = record
         self._phrases = Phrases()
         self._told: dict[Query, _Hit] = {}
+        self._told_day = -1
         self._opening: tuple[int, tuple[Source, ...], bytes] = (-1, (), b"")
 
     async def screen_one(self, query: Query, caller: Caller) -> dict[str, JsonValue]:
@@ -284,32 +288,35 @@ class Screening:
         """What `_line` would say, of those rows that are plain hits, were told before and are what they were; None for the others."""
         if is_public(caller.reader):
             return [None] * len(queries)
-        standing, told, protected, stands = self._index.standing(), self._told, moment.protected, self._phrases.standing(moment)
-        if told and not self._phrases.are_of(moment):
+        standing, told, protected = self._index.standing(), self._told, moment.protected
+        now_s, weightless, actor, owner = moment.now_s, moment.weightless, caller.actor, caller.owner
+        if now_s // DAY_S != self._told_day:
             told.clear()
         found: list[tuple[Line, Note | None] | None] = []
         for query, hit in zip(queries, map(told.get, queries), strict=True):
             if hit is None:
                 found.append(None)
                 continue
-            id_, known, phrase, head, line = hit
-            if standing.get(id_) is not known or not stands(phrase):
+            id_, known, phrase, head, line, expires_at, origin, sid = hit
+            if standing.get(id_) is not known or expires_at <= now_s or origin in weightless:
                 del told[query]  # what was erased must not stay for its sake
                 found.append(None)
             elif protected(id_):
                 found.append(None)
             else:
-                found.append((line if policy is None else _plain_line(head, phrase, policy), _plain_note(id_, phrase, caller)))
+                note = (id_, (sid,), ((owner, origin, sid, id_, _ACTIVE),) if owner else ()) if actor else None
+                found.append((line if policy is None else _plain_line(head, phrase, policy), note))
         return found
 
-    def _keep_told(self, query: Query, hit: _Hit) -> None:
+    def _keep_told(self, query: Query, subject: str, phrase: Phrase, line: Line, moment: Moment) -> None:
         """Remember what was told, for as long as the index still has what it was told from; of texts that came alone."""
-        known = self._index.standing().get(hit.id)
-        if known is None or known.links_of or known.kin or query[1:] != _ALONE or tuple(known.find(hit.id)) != (hit.phrase.listing,):
+        known, one = self._index.standing().get(subject), phrase.listing
+        if known is None or known.links_of or known.kin or query[1:] != _ALONE or tuple(known.find(subject)) != (one,):
             return
-        if len(self._told) >= MOST_TOLD:
-            self._told.clear()
-        self._told[query] = hit._replace(known=known)
+        day = moment.now_s // DAY_S
+        if day != self._told_day or len(self._told) >= MOST_TOLD:
+            self._told, self._told_day = {}, day
+        self._told[query] = _Hit(subject, known, phrase, _head(query, subject), line, one.expires_at, one.origin, one.sid)
 
     def _line(self, query: Query, subject: _Read, asking: _Asking) -> tuple[Line, Note | None]:
         if isinstance(subject, InvalidAddress):
@@ -319,15 +326,16 @@ class Screening:
         if phrase is not None:
             head = _head(query, subject.id)
             line = _plain_line(head, phrase, None)
-            self._keep_told(query, _Hit(subject.id, known, phrase, head, line))
-            return line if policy is None else _plain_line(head, phrase, policy), _plain_note(subject.id, phrase, caller)
+            self._keep_told(query, subject.id, phrase, line, moment)
+            entry = _plain_entry(subject.id, phrase, caller, moment)
+            return line if policy is None else _plain_line(head, phrase, policy), None if entry is None else _note_of(entry)
         finding = find_in(known, subject, caller.reader, moment)
         words = _words(0, query, subject.id, finding, finding_words(finding, caller.reader, moment, say=self._phrases.say))
         if policy is not None:
             words["policy"] = _judged(policy, finding, caller.reader, moment)
         line = line_of(words, tuple([max_tlp(listing) for listing in finding.statements]))
         entry = _audit_entry(subject.id, finding, caller, moment)
-        return line, None if entry is None else (entry.subject, entry.sids, entry.told)
+        return line, None if entry is None else _note_of(entry)
 
     def _plain(self, known: Known, subject: Wallet | Indicator, reader: Reader, moment: Moment) -> Phrase | None:
         """The words of a hit that takes no thought (`domain/phrases`); None for every other subject, hit or miss."""
@@ -459,12 +467,9 @@ def _plain_entry(subject: str, phrase: Phrase, caller: Caller, moment: Moment) -
     return AuditEntry(moment.now_ms, caller.actor, "screen", subject, caller.purpose, caller.case, (one.sid,), told)
 
 
-def _plain_note(subject: str, phrase: Phrase, caller: Caller) -> Note | None:
-    """What of it is not the same for all hits of one list."""
-    if not caller.actor:
-        return None
-    one = phrase.listing
-    return subject, (one.sid,), ((caller.owner, one.origin, one.sid, subject, _ACTIVE),) if caller.owner else ()
+def _note_of(entry: AuditEntry) -> Note:
+    """What of an entry is not the same for all hits of one list."""
+    return entry.subject, entry.sids, entry.told
 
 
 def _audit_entry(subject: str, finding: Finding, caller: Caller, moment: Moment) -> AuditEntry | None:
