@@ -138,6 +138,11 @@ class PatientProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
         self._body_bytes += len(body)
+        cycle: Any = self.cycle
+        if not cycle.body:
+            cycle.body = b""  # what is added to it is handed on without a copy, if it comes alone
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -186,6 +186,35 @@ async def test_there_is_an_end_to_connections(port: int, monkeypatch: pytest.Mon
         open_one.close()
 
 
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Gives back what it is sent, whatever the pieces."""
+    parts, more = list[bytes](), True
+    while more:
+        message = await receive()
+        parts.append(message["body"])
+        more = message["more_body"]
+    body = b"".join(parts)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize(
+    "pieces", [[], [b"a"], [b"a", b"bc"], [b"%d," % number for number in range(3_000)], [b"x" * 70_000, b"y", b"z" * 300_000]]
+)
+async def test_a_body_arrives_as_it_was_sent(pieces: list[bytes]) -> None:
+    """Alone or many in the same bytes, in chunks or with its length ahead, small or more than is held at a time; twice on one connection."""
+    body = b"".join(pieces)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    async with serving(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for head, rest in ((b"Transfer-Encoding: chunked", chunks), (b"Content-Length: %d" % len(body), body)):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n%b" % (head, rest))
+            lines = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert b"content-length: %d\r\n" % len(body) in lines
+            assert await asyncio.wait_for(reader.readexactly(len(body)), 10) == body
+        writer.close()
+
+
 async def whole(scope: Any, receive: Any, send: Any) -> None:
     """Answers in one piece where the server can, else in two; `/slowly` when told to, and says how it went."""
     body, lines = scope["path"].encode(), b"content-length: %d\r\nx-way: whole\r\n\r\n" % len(scope["path"])
