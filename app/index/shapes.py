@@ -63,6 +63,15 @@ def _pairs(alphabet: bytes) -> F64:
     return np.minimum(table, _STRANGE)
 
 
+def _pairs_of_cases() -> F64:
+    counts = np.full(256, float(_STRANGE))
+    counts[0] = 0
+    for sign in _BASE58:
+        counts[sign] = 1 if 65 <= sign <= 90 else 64 if 97 <= sign <= 122 else 0
+    first, second = np.divmod(np.arange(65_536), 256)
+    return np.minimum(counts[first] + counts[second], _STRANGE)
+
+
 def _powers(base: int, pairs: int, limbs: int, *, shift: int = 0) -> F64:
     """Row i: the limbs of 32 bits, highest first, of what the i-th of so many pairs counts, moved up by `shift` bits; then a one."""
     matrix = np.ones((pairs, limbs + 1))
@@ -103,8 +112,8 @@ _VERSIONS: Final = np.zeros(256, np.int64)
 _VERSIONS[[_TRON, _KEY, _SCRIPT]] = 0x41, 0, 5
 _TAGS: Final = np.zeros(256, np.uint64)
 _TAGS[[_TRON, _KEY, _SCRIPT]] = _TAG_ACCOUNT, _TAG_KEY, _TAG_SCRIPT
-# What a sign of base58 counts: a capital in the lower half of a byte, a small letter in the upper one, which eleven of them do not leave.
-_CASES: Final = _table(b"\0" + _BASE58, [0] * 10 + [0x01] * 24 + [0x10] * 25)
+# Of two signs of base58: the capitals, the small letters times 64; what is strange counts more than all signs of a text.
+_CASES: Final = _pairs_of_cases()
 
 
 _IS_EVM, _IS_OF_25, _IS_KEY_PROGRAM, _IS_PROGRAM, _IS_SOLANA = range(1, 6)
@@ -359,15 +368,5 @@ def _in_memory(limbs: I64) -> U32:
 
 def _has_both_cases(texts: U8) -> Bools:
     """Signs of base58 alone, at least three capitals and three small letters: what is not is looked at for a slip in another chain's address."""
-    cases = np.frombuffer(texts.tobytes().translate(_CASES), np.uint32).reshape(len(texts), -1)
-    counted, joined = cases[:, 0].copy(), cases[:, 0].copy()
-    for column in range(1, cases.shape[1]):
-        counted += cases[:, column]
-        joined |= cases[:, column]
-    is_clean = joined & np.uint32(0x80808080) == 0
-    return np.asarray(is_clean & (_total(counted) >= 3) & (_total(counted >> np.uint32(4)) >= 3))
-
-
-def _total(counts: U32) -> U32:
-    """The sum of the lower halves of four bytes."""
-    return (counts & np.uint32(0x0F0F0F0F)) * np.uint32(0x01010101) >> np.uint32(24)
+    counts = (_CASES.take(texts.view(np.uint16)) @ np.ones(texts.shape[1] >> 1)).astype(np.int64)
+    return np.asarray((counts & 0x3F >= 3) & (counts >> 6 & 0x3F >= 3) & (counts < _STRANGE))
