@@ -69,7 +69,8 @@ def _pairs_of_cases() -> F64:
     for sign in _BASE58:
         counts[sign] = 1 if 65 <= sign <= 90 else 64 if 97 <= sign <= 122 else 0
     first, second = np.divmod(np.arange(65_536), 256)
-    return np.minimum(counts[first] + counts[second], _STRANGE)
+    table: F64 = np.minimum(counts[first] + counts[second], _STRANGE)
+    return table
 
 
 def _powers(base: int, pairs: int, limbs: int, *, shift: int = 0) -> F64:
