@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 
 CONNECTIONS = 4
 """Connections to the server for each database: fewer than clients have, so that they do change hands."""
@@ -74,7 +75,7 @@ def _user(server: URL) -> str | None:
 
 
 def _await(port: int, process: subprocess.Popen[bytes], out: Path) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert process.poll() is None, out.read_text("utf-8", "replace")
         try:

@@ -20,7 +20,7 @@ from app.seal.bearer import sign_request
 from app.seal.jws import SigningKey
 from tests.api.peers import Federating, open_federating
 from tests.factories import Town, accept, wallet
-from tests.waiting import until
+from tests.waiting import until, within
 
 OWN = ohash_of("de.example/log")
 
@@ -99,5 +99,6 @@ async def test_a_stream_over_the_wire_ends_with_its_client(town: Town, sqlite_mi
             first = asyncio.ensure_future(anext(events))
             await until(lambda: board.listeners == 1)
             board.put("de.example/log", "note 9", 9)
-            assert await asyncio.wait_for(first, 5) == (OWN, 9)
+            async with within(5):
+                assert await first == (OWN, 9)
         await until(lambda: board.listeners == 0)

@@ -14,6 +14,7 @@ import pytest
 from app.cli import demo_data
 from tests.cli.derivation import DERIVE
 from tests.cli.program import ROOT, cordon, environment, running
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(("chain", "n", "address"), [*demo_data.WALLETS, *demo_data.CASH_OUT, demo_data.GUARDED])
@@ -83,11 +84,8 @@ def test_what_the_public_sees_of_it(demonstration: Path):
 def test_the_printed_commands_work_word_for_word(tmp_path: Path):
     """`demo --serve` prints one lookup, one submission, one verification; each is run as it stands, by a shell, and does what it says."""
     with running(tmp_path / "demo", "demo", "--serve") as node:
-        import time
-
-        deadline = time.monotonic() + 20
-        while (text := node.log.read_text()).count("\n  # ") < 3 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: node.log.read_text().count("\n  # ") >= 3)
+        text = node.log.read_text()
         printed = [line.strip() for line in text.splitlines() if re.match(r"  \S*(cordon|python)\S* ", line)]
         assert len(printed) == 3, text
         done = [

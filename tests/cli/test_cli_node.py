@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from app.services.node import BRAKE_S
+from app.services.recognise import REMEMBERED_S
 from tests.cli.program import RunningNode, command, cordon, environment, running, wallets, write_csv
 from tests.cli.test_cli_submit import entries, submit
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +79,7 @@ def test_a_killed_submission_goes_on_with_the_same_bytes(node: RunningNode, poli
     killed = 0
     for wait_s in (0.6, 0.9, 1.2, 1.6, 2.0):
         child = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not list((tmp_path / "out").glob("*.sdjwt"))[:1] and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda child=child: list((tmp_path / "out").glob("*.sdjwt"))[:1] or child.poll() is not None)
         time.sleep(wait_s / 4)
         if child.poll() is None:
             os.kill(child.pid, signal.SIGKILL)
@@ -129,22 +130,24 @@ def test_an_import_over_http_twice_changes_nothing(node: RunningNode, police: tu
 
 
 def test_screening_with_a_key_sees_what_the_public_does_not(node: RunningNode, police: tuple[object, ...], tmp_path: Path):
-    """A GREEN listing answers a VASP's key and not the public; a revoked key opens nothing."""
+    """A GREEN listing answers a VASP's key and not the public; a revoked key opens nothing, as soon as the node has looked again."""
     submit(write_csv(tmp_path / "w.csv", wallets(0, 1)), police, tmp_path / "out", "--tlp", "GREEN")
     made = cordon("client", "create", "--class", "vasp", "--member", "zz.exchange", "--data-dir", node.data_dir, "--json").json
     ask = ("screen", "--address", wallets(0, 1)[0], "--chain", "ethereum", "--node", node.url, "--json")
     assert cordon(*ask).rows[0]["match"] == "not_listed"
     assert cordon(*ask, "--api-key", made["key"]).rows[0]["match"] == "listed"
     assert cordon("client", "revoke", made["id"], "--data-dir", node.data_dir).code == 0
-    time.sleep(1.2)
+    assert REMEMBERED_S <= 1
+    wait_until(lambda: cordon(*ask, "--api-key", made["key"]).code)
     refused = cordon(*ask, "--api-key", made["key"])
     assert (refused.code, json.loads(refused.out)["error"]["code"]) == (1, "unauthenticated")
 
 
 def test_the_brake_reaches_a_running_node(node: RunningNode, police: tuple[object, ...], tmp_path: Path):
-    """Within two seconds nothing is signed any more, and lookups go on."""
+    """It looks every second: then nothing is signed any more, and lookups go on."""
     assert cordon("freeze", "--reason", "drill", "--data-dir", node.data_dir).code == 0
-    time.sleep(2)
+    assert BRAKE_S <= 1
+    wait_until(lambda: "log frozen" in node.log.read_text())
     frozen = submit(write_csv(tmp_path / "w.csv", wallets(0, 1)), police, tmp_path / "out", "--node", node.url)
     assert frozen.code == 3
     assert "drill" in frozen.out + frozen.err

@@ -198,9 +198,9 @@ def test_time_grows_with_the_number_of_events() -> None:
         events = chain(length)
         best = float("inf")
         for _ in range(3):
-            begun = time.perf_counter()
+            begun = time.process_time()
             run(*events, vector={DE: OriginState(size=10**9)})
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.process_time() - begun)
         return best
 
     assert seconds(20_000) < 40 * seconds(2_000)

@@ -153,10 +153,10 @@ def test_ordinary_idempotency_keys_and_codes_pass(text: str) -> None:
 )
 def test_a_hostile_text_is_scanned_in_linear_time(text: str) -> None:
     """A hundred thousand characters of near matches: well under what a backtracking pattern would need."""
-    began = time.perf_counter()
+    began = time.process_time()
     personal_data_in_text(text)
     personal_data_in_stub(text)
-    assert time.perf_counter() - began < 5.0
+    assert time.process_time() - began < 5.0
 
 
 def test_digits_of_other_scripts_are_not_taken_for_ascii() -> None:

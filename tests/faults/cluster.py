@@ -40,6 +40,7 @@ from app.domain.errors import CordonError
 from app.sdk.client import Client, Options
 from tests.faults.proxy import CALM, FaultProxy, Weather
 from tests.ports import free_port
+from tests.waiting import lived_s
 
 ROOT = Path(__file__).resolve().parents[2]
 CODES = ("xa", "xb", "xc")
@@ -418,14 +419,14 @@ class Cluster:
         return self.until(self.has_converged, within_s, "all hold the same", pause_s=0.2)
 
     def until(self, condition: Callable[[], bool], within_s: float, what: str, *, pause_s: float = 0.1) -> float:
-        """Seconds until it held."""
-        began = time.monotonic()
+        """Seconds that were lived until it held."""
+        began = lived_s()
         while not condition():
-            if time.monotonic() - began > within_s:
+            if lived_s() - began > within_s:
                 logs = {code: self.log(code) for code in self.stations}
                 raise AssertionError(f"not within {within_s} s: {what}; {[self.sizes(code) for code in self.stations]}; {logs}")
             time.sleep(pause_s)
-        return time.monotonic() - began
+        return lived_s() - began
 
     def converge(self) -> None:
         """Heal, wait, and look for everything that was acknowledged."""

@@ -21,6 +21,7 @@ from app.services.admit import Admitted
 from app.services.node import Node
 from tests.checks import check_index, check_log, check_states, check_tombstones
 from tests.factories import Clock, Town, accept, entry_of, submit, words
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +91,7 @@ class Ordeal:
         told = {"data_dir": str(self.town.data_dir), "url": self.url, "journal": str(self.journal), "seed": self.lives}
         pid = self.driver.begin({**told, "since_ms": self.clock(), **job})
         if "crash" not in job:
-            before, deadline = len(self.acked), time.monotonic() + 20
+            before, deadline = len(self.acked), time.monotonic() + PATIENCE_S
             while len(self.acked) < before + acks and time.monotonic() < deadline:
                 time.sleep(0.005)
                 self.listen()

@@ -11,6 +11,7 @@ import pytest
 from app.services.admit import Admitted
 from tests.checks import check_index, check_log, check_states
 from tests.factories import DAY_S, Clock, Town, accept, submit, wallet, wallet_id, words
+from tests.waiting import within
 
 YEAR_S = 365 * DAY_S
 
@@ -98,6 +99,5 @@ async def test_timeouts_do_not_look_at_the_wall_clock(town: Town, clock: Clock, 
         await accept(node, *town.settled())
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() - 7200)
-        began = time.monotonic()
-        assert words(await submit(node, town.signer("de.bka#1").listing(wallet(1)))) == ["accepted"]
-        assert time.monotonic() - began < 5
+        async with within(5):
+            assert words(await submit(node, town.signer("de.bka#1").listing(wallet(1)))) == ["accepted"]

@@ -4,16 +4,15 @@ lost, and corrections come first (F-01, F-21, trust-and-ops CP-2).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
 
 import pytest
 
-from app.services.deliver import JITTER, SCHEDULE_S
 from tests.faults.cluster import Alone, Cluster
-from tests.faults.desk import CODE, Desk, Mood, wait_for
+from tests.faults.desk import CODE, Desk, Mood, let_time_pass
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -56,15 +55,15 @@ def test_after_an_outage_and_a_kill_corrections_come_first(desk: Desk) -> None:
     desk.look_up(1)
     desk.receiver.mood = Mood.DROPS
     desk.list(12)
-    assert wait_for(lambda: desk.receiver.dropped >= 4, 20)
+    wait_until(lambda: desk.receiver.dropped >= 4)
     (sid,) = desk.told
     subject = desk.standing.pop(sid)
     others, desk.standing = desk.standing, {sid: subject}
     desk.retract(1)
     desk.standing = others
-    assert wait_for(lambda: desk.receiver.dropped >= 14, 20), "the outage was over before all had been tried"
+    wait_until(lambda: desk.receiver.dropped >= 14)  # all has been tried
     desk.cluster.kill(CODE)
-    time.sleep(SCHEDULE_S[1] * (1 + JITTER))  # all of it is due
+    let_time_pass(desk.hook, desk.cluster.stations[CODE].folder)
     before = len(desk.receiver.got)
     desk.receiver.mood = Mood.TAKES
     desk.cluster.start(CODE)

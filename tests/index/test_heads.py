@@ -10,6 +10,7 @@ from app.domain.errors import Quota
 from app.domain.statement import ohash_of
 from app.index import heads
 from app.index.heads import HeadBoard
+from tests.waiting import within
 
 ORIGIN = "de.example/log"
 OTHER = "fr.example/log"
@@ -54,7 +55,7 @@ async def test_a_waiting_poller_wakes_at_once_and_gives_up_in_time() -> None:
     waiting = [asyncio.create_task(board.wait(cursor, 5)) for _ in range(3)]
     await asyncio.sleep(0)
     board.put(ORIGIN, "a2", 2)
-    async with asyncio.timeout(1):
+    async with within(1):
         assert [sizes(found) for found, _ in await asyncio.gather(*waiting)] == [[(ORIGIN, 2)]] * 3
     assert await board.wait(board.since()[1], 0.01) == ([], board.since()[1])
 

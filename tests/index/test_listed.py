@@ -251,10 +251,10 @@ def add_until_killed(folder: Path, after_s: float) -> list[int]:
     """The places that another process said it had reached before it was killed."""
     with subprocess.Popen([sys.executable, "-c", ADDING, str(folder)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
-        writer.stdout.readline()
+        told = [int(writer.stdout.readline())]
         time.sleep(after_s)
         os.kill(writer.pid, signal.SIGKILL)
-        return [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+        return told + [int(line) for line in writer.stdout.read().split("\n")[:-1]]
 
 
 @pytest.mark.slow

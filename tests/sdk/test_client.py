@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import BadRequest, LogFrozen, Malformed, NotFound, Quota, Refused, Schema, Unauthenticated, Unavailable
 from app.sdk.client import AsyncClient, Client, Options
 from tests.sdk.server import Reply, serving
+from tests.waiting import lived_s
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -81,10 +82,10 @@ def test_retry_after_beyond_the_cap_is_an_error_at_once():
         serving(lambda *_: said(429, problem("quota", 429), Retry_After="3600")) as told,
         Client(told.url, Options(max_wait_s=5)) as client,
     ):
-        begun = time.monotonic()
+        begun = lived_s()
         with pytest.raises(Quota) as caught:
             client.submit("x.y.z~")
-        assert time.monotonic() - begun < 3
+        assert lived_s() - begun < 3
         assert caught.value.retry_after_s == 3600
 
 

@@ -21,6 +21,7 @@ from app.sdk.peer import PeerClient
 from app.seal.notes import open_note
 from tests.api.peers import Federating, open_federating
 from tests.factories import Town, accept, wallet
+from tests.waiting import until, within
 
 OHASH = ohash_of("de.example/log")
 
@@ -97,12 +98,13 @@ async def test_heads_and_stream_tell_of_growth(federating: Federating):
         waiting = asyncio.create_task(client.heads(heads.next, 20))
         events = client.stream()
         first = asyncio.create_task(anext(events))
-        await asyncio.sleep(0.3)
+        await until(lambda: federating.board.listeners)
         federating.board.put("de.example/log", "newer\n", 7)
-        moved = await asyncio.wait_for(waiting, 5)
-        assert moved is not None
-        assert [one.note for one in moved.heads] == ["newer\n"]
-        assert await asyncio.wait_for(first, 5) == (OHASH, 7)
+        async with within(5):
+            moved = await waiting
+            assert moved is not None
+            assert [one.note for one in moved.heads] == ["newer\n"]
+            assert await first == (OHASH, 7)
         await events.aclose()
 
 

@@ -13,6 +13,7 @@ from app.services.admit import Admitted, Status
 from app.services.admit.spent import Spent
 from app.services.node import Node
 from tests.factories import CONTEXT, Clock, Signer, Town, accept, agency_reader, refuse, sid_in, submit, wallet, words
+from tests.waiting import within
 
 
 async def test_a_new_statement_is_accepted_with_a_receipt_that_verifies_offline(node: Node, town: Town) -> None:
@@ -238,7 +239,8 @@ async def test_a_stopped_gate_answers(town: Town, database_url: str) -> None:
     """After `stop` a submission is told to try again; it does not hang, and nothing is logged."""
     async with town.open(database_url) as node:
         await accept(node, *town.settled())
-    (result,) = await asyncio.wait_for(node.gate.submit([town.signer("de.bka#1").listing(wallet(1))]), 5)
+    async with within(5):
+        (result,) = await node.gate.submit([town.signer("de.bka#1").listing(wallet(1))])
     assert words([result]) == ["unavailable"]
 
 

@@ -22,6 +22,7 @@ from app.services.node import Node
 from app.services.screen import Caller, Query, find_in
 from tests.factories import GUARD, Clock, Town, accept, link, sid_in, vasp_reader, wallet, wallet_id
 from tests.filed import check_filed
+from tests.waiting import within
 
 VASP = Caller(vasp_reader())
 
@@ -118,7 +119,7 @@ async def test_two_workers_share_the_file(town: Town, postgresql_migrated_url: s
             generation = one.listed.generation
             one.listed._buckets.mark_moved()
             assert [await match(node, 7) for node in (one, two)] == ["listed"] * 2
-            async with asyncio.timeout(60):  # each looks by itself, too: whoever comes second finds the other at it
+            async with within(60):  # each looks by itself, too: whoever comes second finds the other at it
                 while not one.listed.generation == two.listed.generation > generation:
                     await one.keeper.tick()
                     await two.keeper.tick()

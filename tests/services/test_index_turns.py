@@ -6,6 +6,7 @@ import asyncio
 
 from app.services.node import Node
 from tests.factories import Town, accept, wallet, wallet_id
+from tests.waiting import within
 
 
 async def test_a_still_snapshot_stands_where_the_index_stands(node: Node, town: Town) -> None:
@@ -43,7 +44,7 @@ async def test_who_waits_for_his_turn_keeps_no_other_from_signing(node: Node, to
     other = asyncio.create_task(write())
     try:
         for number in range(8):
-            async with asyncio.timeout(4):
+            async with within(4):
                 await accept(node, bka.listing(wallet(number)))
     finally:
         writing.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from app.storage.clients import Client
 from app.storage.told import Told
 from app.storage.watches import Watched, Watchlist
 from app.storage.webhooks import Webhook
+from app.storage.wholly import end_all
 from tests.factories import CONTEXT, GUARD, Clock, Town, accept, sid_in, wallet, wallet_id
 
 GREEN, CLEAR = "de.exchange/green", "de.exchange/clear"
@@ -303,9 +303,7 @@ async def test_the_ends_of_what_was_listed_before_the_first_watcher_are_known(de
 async def test_while_nobody_is_there_to_be_told_a_loop_looks_less_often(desk: Desk, town: Town) -> None:
     """What moves one after the other shares a transaction; from the moment that somebody watches each is told at the next look."""
     notify, bka = desk.node.notify, town.signer("de.bka#1")
-    for task in desk.node.loops:  # they look, too
-        task.cancel()
-    await asyncio.wait(desk.node.loops)
+    await end_all(desk.node.loops)  # they look, too
     await notify.tick()
     notify._rests_until = math.inf
 

@@ -19,6 +19,7 @@ from app.storage.sqlite import SAFE_VERSION, SqliteStore
 from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
 from tests.storage.rows import ORIGIN, WALLET, event, part, put, row, wallet
+from tests.waiting import within
 
 SECRET = "the-forty-characters-that-must-be-forgotten"
 
@@ -173,7 +174,8 @@ async def test_a_helper_beside_the_node_waits_for_its_lock_and_never_checkpoints
         await asyncio.sleep(0.1)
         assert not waiting.done()
         await tx.meta.set("a", b"2")
-    await asyncio.wait_for(waiting, 5)
+    async with within(5):
+        await waiting
     async with helper.transaction() as tx:
         session = tx.meta._session
         assert isinstance(session, SqliteSession)
