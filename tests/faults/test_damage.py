@@ -129,6 +129,58 @@ async def test_a_disk_that_came_back_is_no_cure_for_anything_else(town: Town, da
             assert node.gate.frozen is reason
 
 
+async def test_a_reason_to_sign_nothing_that_comes_while_it_thaws_stays(
+    town: Town, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proof of a fork arrives just when the disk has come back and the newest tree is being signed."""
+    reason, sign = RolledBack("a peer holds proof"), OwnLog.sign
+
+    async def sign_late(own_log: OwnLog, **given: Any) -> None:
+        await sign(own_log, **given)
+        node.gate.freeze(reason)
+
+    await fill(town, database_url)
+    async with town.open(database_url) as node:
+        node.gate.freeze(READ_ONLY)
+        monkeypatch.setattr(OwnLog, "sign", sign_late)
+        await node.gate.thaw()
+        assert node.gate.frozen is reason
+        for again in (node.gate.thaw, node.gate.resume):
+            await again()
+            assert node.gate.frozen is reason, "what is for a human is lifted by nothing else"
+
+
+async def test_what_was_begun_before_the_log_froze_is_not_signed_after_it(
+    town: Town, clock: Clock, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch between commit and signature, and a heartbeat that waits for the database: the reason to sign nothing was faster."""
+    reason, bka = RolledBack("a peer holds proof"), town.signer("de.bka#1")
+    read_back, catch_up = OwnLog.read_back, OwnLog.load
+
+    async def then_freeze(own_log: OwnLog, *given: Any) -> None:
+        await inner(own_log, *given)
+        node.gate.freeze(reason)
+
+    await fill(town, database_url)
+    async with town.open(database_url) as node:
+        note, size = (await node.publisher.checkpoint()).note, node.own_log.size
+        clock.advance(s=1)
+        inner = catch_up
+        with monkeypatch.context() as patched:
+            patched.setattr(OwnLog, "load", then_freeze)
+            await node.gate.heartbeat()
+        assert node.gate.frozen is reason
+        assert node.own_log.note == note
+        node.gate._frozen = None
+        inner = read_back
+        with monkeypatch.context() as patched:
+            patched.setattr(OwnLog, "read_back", then_freeze)
+            assert words(await submit(node, bka.listing(wallet(90)))) == ["log_frozen"]
+        assert (node.own_log.size, node.own_log.note) == (size + 1, note)
+    async with town.open(database_url) as node:
+        assert node.own_log.signed_size == size + 1, "logged it is, and the next start signs it"
+
+
 async def test_another_file_at_the_place_of_the_database_thaws_nothing(town: Town, sqlite_migrated_url: str, tmp_path: Path) -> None:
     """The node still holds the file that it opened; what lies at the path now never heard of what is written there."""
     await fill(town, sqlite_migrated_url)

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import Betrayed, CordonError, DamagedEntry, DiskRefused, LogFrozen, Refused, Unavailable
+from app.domain.errors import Betrayed, CordonError, DamagedEntry, DiskRefused, FellBehind, LogFrozen, Refused, Unavailable
 from app.domain.statement import CONTROL_KINDS, Kind, read_stub
 from app.domain.tiles import Grown
 from app.index.listings import Announced, ListingIndex
@@ -35,7 +35,7 @@ from app.services.admit.prepared import Prepared
 from app.services.admit.projection import Batch, project
 from app.services.admit.refold import FORGET_DUE
 from app.services.admit.spent import Spent
-from app.services.admit.waiting import Result, Waiting, WaitingRoom
+from app.services.admit.waiting import Result, Waiting, WaitingRoom, is_small, stopping
 from app.storage.database import Database, Transaction
 from app.storage.faults import is_worth_a_retry
 from app.storage.held import Held
@@ -46,7 +46,6 @@ LEASE_MS = 5_000
 LEASE_RETRY_S = 0.01
 ATTEMPTS = 4
 PAUSE_S = 0.02
-SMALL, SMALL_CHARS = 64, 128 * 1024
 # Statements after which the registry may read differently: they end a batch, so that what follows is judged by it.
 _ENDS_BATCH = CONTROL_KINDS | {Kind.APPROVE, Kind.REAFFIRM}
 
@@ -63,11 +62,6 @@ class GateRules:
     batch_max: int = 500
     worker: str = "worker-1"
     shares_database: bool = False
-
-
-def _is_small(waiting: Sequence[Waiting]) -> bool:
-    """Whether a batch is written within the time that a lookup may wait. One that sets much in motion points at little itself."""
-    return len(waiting) <= SMALL and sum([len(one.wire) for one in waiting]) <= SMALL_CHARS
 
 
 class Gate:
@@ -140,7 +134,7 @@ class Gate:
 
     def _dismiss(self) -> None:
         for one in self._room.leave():
-            self._tell(one, _stopping())
+            self._tell(one, stopping())
 
     def freeze(self, error: CordonError) -> None:
         """Sign nothing more until an operator has looked (protocol §3.6). A disk that takes no writes is no reason in place of another."""
@@ -168,7 +162,8 @@ class Gate:
                 async with self._database.transaction() as tx:
                     await self._take_lease(tx)
                     await self._catch_up(tx)
-                await self._log.sign(release=self._releasing())
+                if self._frozen is None:  # else it was frozen while we waited
+                    await self._log.sign(release=self._releasing())
                 await self._forget_if_due()
             except Betrayed as error:
                 self.freeze(error)
@@ -194,7 +189,7 @@ class Gate:
         async with self._lock:
             async with self._database.reading() as tx:
                 await self._compare(tx)
-            await self._sign_again()
+            await self._sign_again(FellBehind)
         await self._forget_if_due()
 
     async def thaw(self) -> None:
@@ -210,13 +205,14 @@ class Gate:
                 await self._database.check(anew=True)
                 async with self._database.reading_anew() as tx:
                     await self._compare(tx)
-                await self._sign_again()
+                await self._sign_again(DiskRefused)
             except (DiskRefused, Unavailable, OSError):
                 return  # not yet
             except Betrayed as error:
                 self.freeze(error)
                 return
-        log.warning("the disk takes writes again and holds all %d entries of %s: it signs", self._log.size, self.origin)
+        if self._frozen is None:
+            log.warning("the disk takes writes again and holds all %d entries of %s: it signs", self._log.size, self.origin)
         await self._forget_if_due()
 
     async def _compare(self, tx: Transaction) -> None:
@@ -224,9 +220,12 @@ class Gate:
         await self._log.check_anchor(tx)
         await self._log.check_newest(tx)
 
-    async def _sign_again(self) -> None:
-        await self._log.sign()
-        self._frozen = None
+    async def _sign_again(self, reason: type[CordonError]) -> None:
+        """Unless there has come another reason meanwhile why it must not."""
+        if isinstance(self._frozen, reason):
+            await self._log.sign()
+        if isinstance(self._frozen, reason):
+            self._frozen = None
 
     # --- the door ------------------------------------------------------------------------------------------------
 
@@ -235,7 +234,7 @@ class Gate:
         if len(self._room) + len(wires) > 20 * self._rules.batch_max:
             raise Unavailable("too many statements are waiting: send this again in a few seconds")
         if self._loop is None:
-            return [_stopping() for _ in wires]
+            return [stopping() for _ in wires]
         came = await self._room.enter(wires)
         if self._loop is None:
             self._dismiss()
@@ -258,8 +257,7 @@ class Gate:
     async def _one_round(self) -> None:
         batch = self._room.take()
         try:
-            if self._frozen is not None:
-                raise LogFrozen(f"this log signs nothing at present ({self._frozen.detail}): try later, or tell its operator")
+            self._refuse_if_frozen()
             rest = await self._commit(batch)
         except Betrayed as error:
             self.freeze(error)
@@ -277,6 +275,10 @@ class Gate:
             self._tell_all(batch, Unavailable(f"the batch could not be committed ({type(error).__name__}): send the same bytes again"))
         else:
             self._room.put_back(rest)
+
+    def _refuse_if_frozen(self) -> None:
+        if self._frozen is not None:
+            raise LogFrozen(f"this log signs nothing at present ({self._frozen.detail}): try later, or tell its operator")
 
     async def _try_again(self, batch: Sequence[Waiting], error: CordonError) -> None:
         """A deadlock, a lost race, a broken connection (trust-and-ops F-26): the same again, a few times. What was logged is known then."""
@@ -300,7 +302,7 @@ class Gate:
     async def _commit_in(self, turn: Turn, waiting: Sequence[Waiting]) -> list[Waiting]:
         verdicts: list[tuple[Waiting, Result | Known]] = []
         rest: list[Waiting] = []
-        async with self._database.transaction(is_small=_is_small(waiting)) as tx:
+        async with self._database.transaction(is_small=is_small(waiting)) as tx:
             await self._take_lease(tx)
             await self._catch_up(tx)
             now_ms = self._clock()
@@ -336,6 +338,7 @@ class Gate:
         # Left before anything is written again: the gate of peers may stand in its transaction, the database's one writer, and wait for it.
         turn.leave()
         if unsigned:  # also after a signature that failed, or by another worker: no receipt without a checkpoint of its size
+            self._refuse_if_frozen()
             await self._log.sign(release=self._releasing())
         if moved.erased:
             self._index.has_erased = True
@@ -494,7 +497,3 @@ class Gate:
                 await tx.meta.drop(FORGET_DUE)
         except Unavailable as error:
             log.warning("erased content is still in the files of the database: %s", error.detail)
-
-
-def _stopping() -> Unavailable:
-    return Unavailable("the node is stopping: send the same bytes again in a moment")

@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.domain.errors import CordonError, UnknownKid
+from app.domain.errors import CordonError, Unavailable, UnknownKid
 from app.services.admit.judge import Judge
 from app.services.admit.outcome import Admitted
 from app.services.admit.prepared import Prepared
 
 PORTION, PORTION_CHARS = 16, 64 * 1024
+SMALL, SMALL_CHARS = 64, 128 * 1024
 MOST_EXPECTED = 64
 """A batch of so many is as good as a larger one: nobody waits for more."""
 
@@ -33,6 +34,16 @@ class Waiting:
     answer: asyncio.Future[Result]
     fault: CordonError | None = None
     attempts: int = 0
+
+
+def is_small(batch: Sequence[Waiting]) -> bool:
+    """Whether a batch is written within the time that a lookup may wait. One that sets much in motion points at little itself."""
+    return len(batch) <= SMALL and sum([len(one.wire) for one in batch]) <= SMALL_CHARS
+
+
+def stopping() -> Unavailable:
+    """What who waits is told at the end."""
+    return Unavailable("the node is stopping: send the same bytes again in a moment")
 
 
 class WaitingRoom:

@@ -65,8 +65,9 @@ class Recovery:
         except Betrayed as error:
             log.warning("%s cannot be brought back yet: %s", self._own_log.origin, error.detail)
             return False
-        log.warning("%s is whole again, %d entries, and signs", self._own_log.origin, self._own_log.size)
-        return True
+        if self._gate.frozen is None:
+            log.warning("%s is whole again, %d entries, and signs", self._own_log.origin, self._own_log.size)
+        return self._gate.frozen is None
 
     async def _bring_back(self) -> None:
         found = await self._largest()
