@@ -198,16 +198,20 @@ class Deliverer:
         elif is_last:
             reason = f"it has not taken an event for three days ({outcome.note}): mend it, enable it, replay from the last event you have"
 
-        async def work(tx: Transaction) -> None:
+        async def work(tx: Transaction) -> bool:
             await tx.webhooks.put_off(later)
+            now = await tx.webhooks.get(hook.id, for_change=True)
+            if now is None or now.url != hook.url:  # its owner sends elsewhere by now: this says nothing of there
+                return False
             if rest_s:
                 await tx.webhooks.rest(hook.id, now_ms + rest_s * 1000)
             if reason:
                 await tx.webhooks.set_state(hook.id, "disabled", reason)
+            return bool(reason)
 
-        await self._database.run(work)
+        is_disabled = await self._database.run(work)
         self.outcomes["dead" if is_last else "failed"] += 1
-        if reason:
+        if is_disabled:
             self._tell_disabled(hook, reason)
 
     async def _disable(self, hook: Webhook, reason: str) -> None:

@@ -123,24 +123,35 @@ class Watching:
     ) -> Webhook:
         """Send elsewhere, other events, or again."""
         await self._check(one.owner, events or (), watchlists or ())
-        changed = replace(
-            one,
-            url=one.url if url is None else check_url(url, self._allow_loopback).url,
-            events=one.events if events is None else tuple(events),
-            watchlists=one.watchlists if watchlists is None else tuple(watchlists),
-            state="active" if enable else one.state,
-            reason="" if enable else one.reason,
-            resting_ms=0 if enable else one.resting_ms,
-        )
-        await self._database.run(lambda tx: tx.webhooks.put(changed))
-        return changed
+        target = None if url is None else check_url(url, self._allow_loopback).url
+
+        def change(now: Webhook) -> Webhook:
+            return replace(
+                now,
+                url=now.url if target is None else target,
+                events=now.events if events is None else tuple(events),
+                watchlists=now.watchlists if watchlists is None else tuple(watchlists),
+                state="active" if enable else now.state,
+                reason="" if enable else now.reason,
+                resting_ms=0 if enable else now.resting_ms,
+            )
+
+        return await self._put_changed(one, change)
+
+    async def _put_changed(self, one: Webhook, change: Callable[[Webhook], Webhook]) -> Webhook:
+        """As it is now, not as the caller has seen it: its secret may have been turned since, or the address been disabled."""
+
+        async def work(tx: Transaction) -> Webhook:
+            changed = change(_hook_of(await tx.webhooks.get(one.id, for_change=True), one.owner))
+            await tx.webhooks.put(changed)
+            return changed
+
+        return await self._database.run(work)
 
     async def rotate(self, one: Webhook) -> Webhook:
         """A new secret; the one before signs beside it for a day."""
         until = self._clock() + OVERLAP_MS
-        changed = replace(one, secrets=(_new_secret(), {**one.secrets[0], "until_ms": until}))
-        await self._database.run(lambda tx: tx.webhooks.put(changed))
-        return changed
+        return await self._put_changed(one, lambda now: replace(now, secrets=(_new_secret(), {**now.secrets[0], "until_ms": until})))
 
     async def hooks(self, owner: str) -> list[Webhook]:
         """Those of an owner."""
@@ -150,10 +161,7 @@ class Watching:
     async def hook_of(self, owner: str, hook_id: str) -> Webhook:
         """One of an owner's; NotFound for any other."""
         async with self._database.reading() as tx:
-            found = await tx.webhooks.get(hook_id)
-        if found is None or found.owner != owner:
-            raise NotFound("no such webhook for this caller")
-        return found
+            return _hook_of(await tx.webhooks.get(hook_id), owner)
 
     async def counts(self, one: Webhook) -> dict[str, int]:
         """How many events wait, and how many are dead letters."""
@@ -204,6 +212,12 @@ def read_items(items: Sequence[tuple[str, str | None]], prefixes: Sequence[str],
     if faults:
         raise Schema("some of what is to be watched cannot be read: nothing was changed", faults=tuple(faults))
     return list({one.watched: one for one in found}.values())
+
+
+def _hook_of(found: Webhook | None, owner: str) -> Webhook:
+    if found is None or found.owner != owner:
+        raise NotFound("no such webhook for this caller")
+    return found
 
 
 def _new_id(kind: str) -> str:

@@ -18,6 +18,7 @@ from app.storage.watch_tables import delivery, webhook
 _W, _D = webhook.c, delivery.c
 _PUT = upsertion(webhook)
 _GET = Query(select(webhook).where(_W.id == bindparam("id")))
+_TAKE = Query(select(webhook).where(_W.id == bindparam("id")).with_for_update())
 _ANY = Query(select(_W.id).limit(1))
 _OF_OWNER = Query(select(webhook).where(_W.owner == bindparam("owner")).order_by(_W.created_ms, _W.id))
 _STATE = Query(update(webhook).where(_W.id == bindparam("which")).values(state=bindparam("to"), reason=bindparam("why")))
@@ -97,9 +98,9 @@ class WebhookShelf:
         row = (one.id, one.owner, one.url, filtered, secrets, one.state, one.reason, one.resting_ms, one.created_ms)
         await self._session.run_many(_PUT, [row])
 
-    async def get(self, webhook_id: str) -> Webhook | None:
-        """An address by its id."""
-        rows = await self._session.rows(_GET, id=webhook_id)
+    async def get(self, webhook_id: str, *, for_change: bool = False) -> Webhook | None:
+        """An address by its id. `for_change`: nobody else changes it until this transaction ends."""
+        rows = await self._session.rows(_TAKE if for_change else _GET, id=webhook_id)
         return _webhook(rows[0]) if rows else None
 
     async def is_any(self) -> bool:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
+from app.domain.errors import NotFound
 from app.domain.labels import Reader, ReaderClass
 from app.sdk.post import Outcome
 from app.sdk.webhook import WebhookKey, verify
 from app.services.deliver import PER_ADDRESS, SCHEDULE_S, Deliverer, read_retry_after
+from app.services.watch import OVERLAP_MS, Watching
 from app.storage.database import Database
 from app.storage.outbox import WatchEvent
 from app.storage.webhooks import Delivery, Webhook, WebhookShelf
@@ -139,6 +141,41 @@ async def test_who_is_gone_is_asked_no_more(post: Post) -> None:
     assert Counter(url for url, _ in post.receiver.got) == {"https://a.example": 1, "https://b.example": 2}
 
 
+@pytest.mark.parametrize("status", [410, 429])
+async def test_what_an_address_said_that_is_one_no_more_counts_for_nothing(post: Post, status: int) -> None:
+    """Its owner sends elsewhere while an attempt is under way: neither disabled nor resting, the event goes to the new place."""
+    post.receiver.slow["https://a.example"] = gate = asyncio.Event()
+    post.receiver.answers["https://a.example"] = Outcome(status, f"answered {status}", "3600")
+    await post.queue("a", 1)
+    await post.deliverer.tick()
+    await until(lambda: post.receiver.got)
+    watching = Watching(post.database, clock=post.clock, allow_loopback=True)
+    await watching.change_hook(await post.hook(), url="https://new.example", events=None, watchlists=None, enable=False)
+    gate.set()
+    await post.deliverer.settle()
+    assert ((await post.hook()).state, (await post.hook()).resting_ms) == ("active", 0)
+    post.clock.advance(s=6)
+    await post.run()
+    assert [url for url, _ in post.receiver.got] == ["https://a.example", "https://new.example"]
+
+
+async def test_a_change_is_made_to_the_address_as_it_stands(post: Post) -> None:
+    """Who changes it has seen it before: a secret that was turned since stays turned, and one that was disabled stays so."""
+    watching, seen = Watching(post.database, clock=post.clock, allow_loopback=True), await post.hook()
+    turned = await watching.rotate(seen)
+    async with post.database.transaction() as tx:
+        await tx.webhooks.set_state("a", "disabled", "it answered 410 Gone")
+    changed = await watching.change_hook(seen, url=None, events=["listing.*"], watchlists=None, enable=False)
+    assert (changed.secrets, changed.events) == (turned.secrets, ("listing.*",))
+    assert (changed.state, changed.reason) == ("disabled", "it answered 410 Gone")
+    assert await post.hook() == changed
+    twice = await watching.rotate(seen)
+    assert twice.secrets[1] == {**turned.secrets[0], "until_ms": post.clock() + OVERLAP_MS}
+    await watching.end_hook(seen)
+    with pytest.raises(NotFound):
+        await watching.rotate(seen)
+
+
 async def test_what_ends_while_the_queue_is_read_is_not_sent_again(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading of the queue that arrives after an attempt was recorded is older than the record."""
     read_due = WebhookShelf.due
@@ -182,7 +219,7 @@ async def test_a_slow_address_keeps_only_itself_waiting(post: Post) -> None:
     await post.queue("b", 30, 31)
     for _ in range(3):
         await post.deliverer.tick()
-        await asyncio.sleep(0.05)
+        await until(lambda: len(post.receiver.got) >= PER_ADDRESS + 2)
     assert Counter(url for url, _ in post.receiver.got) == {"https://a.example": PER_ADDRESS, "https://b.example": 2}
     gate.set()
     await post.deliverer.settle()
