@@ -222,6 +222,10 @@ class Monitor:
             ]
         for mirror in open_ones:
             parted, _ = await self._parted(mirror.origin, None, mirror.heard or 0)
+            async with self._database.reading() as tx:
+                now = await tx.mirrors.get(mirror.origin)
+            if now is None or now.state != "forked":
+                continue  # while others were asked a root document has ended it
             if parted is not None and (mirror.common or 0) <= parted:
                 bounds = Bounds(parted, parted)
                 await self._foreign.mark_forked(mirror.origin, bounds, reason=bounds.told())

@@ -34,6 +34,7 @@ class Recognition:
         self._node_id = node_id
         self._clock = clock
         self._remembered: dict[str, tuple[float, int, Caller]] = {}
+        self._ended = 0
 
     def remembered(self, key_text: str) -> Caller | None:
         """The caller, if his key was looked up a moment ago and the registry has not changed since."""
@@ -47,6 +48,7 @@ class Recognition:
         remembered = self.remembered(key_text)
         if remembered is not None:
             return remembered
+        ended = self._ended
         key = read_api_key(key_text)
         clients = self._database.quick.clients
         client_id, secret_sha256 = (key.id, key.secret_sha256) if key else _NOBODY
@@ -56,6 +58,8 @@ class Recognition:
         if key is None or client is None or client.environment != key.environment or not client.is_valid(self._clock()):
             raise Unauthenticated("this API key opens nothing: it is mistyped, has expired or was ended")
         caller = self._caller(client)
+        if ended != self._ended:
+            return caller  # a key was ended since this one was read: it may be this one
         if len(self._remembered) >= REMEMBERED_MOST:
             self._remembered.clear()
         self._remembered[key_text] = (time.monotonic() + REMEMBERED_S, self._keyring.version, caller)
@@ -63,6 +67,7 @@ class Recognition:
 
     def forget(self) -> None:
         """After a key was ended here: it is dead at once."""
+        self._ended += 1
         self._remembered.clear()
 
     async def watcher(self, owner: str) -> Reader | None:

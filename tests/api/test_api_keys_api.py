@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.domain.api_key import read_api_key
+from app.domain.errors import Unauthenticated
+from app.storage.clients import Client, ClientShelf
 from tests.api.front import WHY, Front, problem
 
 REQUEST = {"member": "de.exchange", "name": "screening", "scopes": ["screen"], "tier": "green", "quota": {"requests_per_minute": 5}}
@@ -114,3 +118,23 @@ async def test_every_key_that_opens_nothing_gets_the_same_answer(front: Front) -
             assert answer.headers["www-authenticate"].startswith("Bearer")
             answers.append(answer.content)
     assert len(set(answers)) == 1
+
+
+async def test_a_key_that_is_ended_while_it_is_looked_up_is_not_remembered(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row was read before the end and arrives after it: the next request finds the key dead."""
+    key, get = await front.key(), ClientShelf.get
+    recognition = front.node.recognition
+
+    async def late(shelf: ClientShelf, client_id: str) -> Client | None:
+        found = await get(shelf, client_id)
+        async with front.node.database.transaction() as tx:
+            await tx.clients.end(client_id, front.node.clock())
+        recognition.forget()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClientShelf, "get", late)
+        assert (await recognition.recognise(key)).actor
+    assert recognition.remembered(key) is None
+    with pytest.raises(Unauthenticated):
+        await recognition.recognise(key)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from app.domain.errors import Unavailable
 from app.domain.statement import ohash_of
+from app.storage.wholly import end_all
 from tests.factories import sid_in, wallet, wallet_id
 from tests.simulator import World
+from tests.waiting import until, within
 
 
 async def test_a_listing_and_its_end_reach_the_peer(tmp_path: Path) -> None:
@@ -38,4 +43,27 @@ async def test_who_nudges_is_asked_when_the_log_s_own_node_is_not_followed(tmp_p
         await asyncio.sleep(0)
         origin = world.origin("xa")
         await federation.nudged("xb.example", ohash_of(origin), (await federation.mirroring.tree(origin)).size + 1)
-        await asyncio.wait_for(resting, 1)
+        async with within(1):
+            await resting
+
+
+async def test_who_calls_while_a_round_fails_is_asked_again_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer is back and says so before our round has noticed that it was away: no pause of minutes follows."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        federation = world["xb"].node.federation
+        assert federation is not None
+        follower, rounds = federation.followers["xa.example"], 0
+        follower.failures = 20
+
+        async def once(*, wait_s: int = 0) -> None:
+            nonlocal rounds
+            rounds += 1
+            if rounds == 1:
+                follower.wake()
+            raise Unavailable("away")
+
+        monkeypatch.setattr(follower, "once", once)
+        going = asyncio.create_task(follower._go_round())
+        await until(lambda: rounds == 2)
+        await end_all([going])

@@ -108,6 +108,7 @@ class Follower:
     async def _go_round(self) -> None:
         while True:
             pause_s = 0.0
+            self._woken.clear()
             try:
                 began, before = time.monotonic(), self._mirroring.advanced[self.peer.node]
                 await self.once(wait_s=min(self._rules.wait_s, int(self._rules.poll_s)))
@@ -169,10 +170,6 @@ class Follower:
     def wake(self) -> None:
         """Something moved there: end a pause."""
         self._woken.set()
-
-    def forget_cursor(self) -> None:
-        """Ask for all heads again: what was seen may have been refused for a reason that is gone."""
-        self._since = None
 
     # --- root documents ------------------------------------------------------------------------------------------------
 
@@ -253,7 +250,7 @@ class Follower:
         return min(0.1 * 2.0**beyond, LONGEST_BREATH_S) if beyond > 0 else 0.0
 
     async def _rest(self, pause_s: float) -> None:
-        self._woken.clear()
+        """A pause; none if somebody has called since the round began."""
         try:
             async with asyncio.timeout(pause_s):
                 await self._woken.wait()
