@@ -25,6 +25,7 @@ from struct import Struct, iter_unpack
 from types import ModuleType
 from typing import Any
 
+from ..domain.address import Wallet
 from ..domain.identifiers import id_key, read_subject
 from ..domain.merkle import HASH_BYTES
 from ..domain.view import BUCKETS, SID_BYTES, holds, keys_in
@@ -43,7 +44,7 @@ _MESSAGE_BYTES = len(_PREFIX) + _EVM_CHARS
 _WHOLE = Struct(f"{_MESSAGE_BYTES}s" * _PIECE)
 """The messages of a whole piece, cut in one call."""
 _ZERO_AT = len(_PREFIX)
-_FRAME = (_PREFIX + "0x").encode("ascii").translate(None, _HEX)
+_FRAME = f"{_PREFIX}0x".encode("ascii").translate(None, _HEX)
 """What is left of a message without the digits."""
 _OPENING = f">HB{HASH_BYTES - 3}x"
 """Of a key: its bucket, and its mark."""
@@ -54,16 +55,20 @@ _ROW_BITS = 1 << 8 + _MORE_BITS
 _ROW = _ROW_BITS // 8
 _FEW = 2_048
 """Up to so many buckets their bits are set one by one, and beyond it in parts of so many."""
-_PREFIX_BYTES = _PREFIX.encode("ascii")
-_evm = re.compile(r"(?:eip155:0:)?(0x(?:[0-9a-f]{40}|[0-9A-F]{40}))").fullmatch
+_ID_PREFIX = b"cordon-id/v1\n"
+_EVM_PREFIX = (_PREFIX + "0x").encode("ascii")
+_evm = re.compile(r"(?:eip155:0:)?(?:0x)?([0-9a-f]{40}|[0-9A-F]{40})").fullmatch
 """An EVM address in a spelling that needs no checksum, alone or as its id."""
 
 
 def key_of(text: str) -> bytes:
     """The key of what a text names, in any spelling; InvalidAddress if nobody can read it."""
     if (found := _evm(text)) is not None:
-        return sha256(_PREFIX_BYTES + found[1].lower().encode()).digest()
-    return id_key(read_subject(text).id)
+        return sha256(_EVM_PREFIX + found[1].lower().encode()).digest()
+    subject = read_subject(text)
+    if isinstance(subject, Wallet):  # whose id needs no further look
+        return sha256(_ID_PREFIX + subject.id.encode("ascii")).digest()
+    return id_key(subject.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,15 @@ NEARLY = st.tuples(
     st.text("0123456789abcdefABCDEF", min_size=39, max_size=41),
     st.sampled_from((str, str.lower, str.upper)),
 ).map(lambda said: said[0] + said[2](said[1]))
-OTHERS = st.sampled_from(("TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC", "https://scam.example/x", "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"))
+OTHERS = st.sampled_from(
+    (
+        "TMVQGm1qAQYVdetCeGRRkTWYYrLXuHK2HC",
+        "https://scam.example/x",
+        "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+        "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
+        "Hj8V1nX4Cz3AtRJ2NSXzxTSoD6ATU1YRyRR9owbpU77B",
+    )
+)
 
 
 @settings(deadline=None)
@@ -102,7 +110,7 @@ def _key_or_refusal(text: str, key: Callable[[str], bytes]) -> bytes | str:
 
 
 @settings(deadline=None)
-@given(NEARLY)
+@given(st.one_of(NEARLY, OTHERS))
 def test_the_key_of_a_spelling_is_that_of_its_id(text: str) -> None:
     """Law: what needs no checksum is read shortly to the key to which it is read with care, or refused as it is there."""
     assert _key_or_refusal(text, key_of) == _key_or_refusal(text, lambda one: id_key(read_subject(one).id))
