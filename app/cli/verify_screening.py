@@ -74,7 +74,8 @@ def _check_one(path: Path, root: RootDocument, found: Found) -> dict[str, JsonVa
         )
     if not isinstance(token, str):
         raise Malformed(
-            f"{path} holds neither a receipt nor a bucket: save the whole answer of POST /v1/screen, /v1/receipts/… or …/bucket/…"
+            f'{path} holds neither a receipt nor a bucket: save the whole answer of POST /v1/screen with "receipt": true, /v1/receipts/… '
+            "or …/bucket/…"
         )
     receipt = open_receipt(token, root)
     asked = _asked(words)

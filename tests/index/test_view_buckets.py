@@ -254,6 +254,23 @@ async def test_what_both_tiers_list_is_kept_once() -> None:
     assert not inner.is_changed
 
 
+async def test_hashes_taken_from_another_tier_are_those_of_ones_own() -> None:
+    """Whatever each of the two lists, and whichever was sealed when: the roots are those of the buckets alone."""
+    rng = random.Random(9)
+    views, keys = [View(), View()], [bytes([rng.randrange(4), rng.randrange(8)]) + rng.randbytes(30) for _ in range(60)]
+    older = None
+    for turn in range(6):
+        for key in rng.sample(keys, 25):
+            entry_bytes = key + bytes([1, turn, 1]) + rng.randbytes(16)
+            put(views, [key], [{key: entry_bytes} if rng.random() < 0.7 else {} for _ in views])
+        first = await views[0].seal()
+        second = await views[1].seal(like=older if turn % 3 == 1 else first)  # the other may stand at an older moment
+        for sealed in (first, second):
+            assert sealed.tree.root == BucketTree.build(dict(enumerate(sealed.buckets))).root
+            assert sealed.entries == sum(map(count_entries, sealed.buckets))
+        older = first
+
+
 def test_places_that_come_later_are_due_in_their_turn_whether_few_or_many() -> None:
     """Those that wait to be put in order are counted as soon as one of them is due; a place that is said twice is looked at once."""
     due, logs = Due(), np.zeros(3, np.uint16)
