@@ -1,8 +1,8 @@
 """Lists over HTTP: 10,000 addresses a request, 1 % of them listed, beside a bare ASGI answer and the naive service; and single lookups
 while another client sends lists without pause to the same worker.
 
-BENCH_LISTED (1,000,000; try 10,000,000) ids stand in the table; Redis behind FastAPI holds a million at most. The goals stand below, with what
-was reached.
+BENCH_LISTED (1,000,000) ids stand in the table, and in that of a second node BENCH_MANY_LISTED (10,000,000; 0 leaves it out); Redis behind
+FastAPI holds a million at most. The goals stand below, with what was reached.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,7 @@ REFERENCE_US = 14.8
 """CPU of the bare answer where the goals were measured (performance §1)."""
 MOST_IN_REDIS = 1_000_000
 BARE, FORMS, SUMS = "bare ASGI answer that reads no body", "lines, every form checked", "lines, every checksum verified"
+MANY = "lines, every form checked, in a table of "
 NAIVE, REDIS = "naive: FastAPI, pydantic, SQLAlchemy (100,000 rows)", "Redis behind FastAPI, nothing checked"
 
 
@@ -81,6 +83,10 @@ def goals(seen: Rates) -> None:
     slower = 1 / of_cpu(BARE) / REFERENCE_US
     judge("M addresses/s of a core, every form checked", of_cpu(FORMS), 4, 6)
     judge(f"  the same on the machine of the goals (this one: {slower:.2f} times its CPU)", of_cpu(FORMS) * slower, 4, 6)
+    for name in seen:
+        if name.startswith(MANY):
+            judge(f"M addresses/s of a core, {name.removeprefix('lines, ')}", of_cpu(name), 4, 6)
+            judge("  the same on the machine of the goals", of_cpu(name) * slower, 4, 6)
     judge("M addresses/s of a core, every checksum verified", of_cpu(SUMS), 0.6, 1)
     judge("  the same on the machine of the goals", of_cpu(SUMS) * slower, 0.6, 1)
     judge("as many as naive, for the same CPU", by(NAIVE), 20, 35, unit="x")
@@ -104,9 +110,17 @@ def beside(server: Server, key: str, heavy: Sequence[bytes]) -> None:
     judge("single lookup p99 beside lists without pause, ms", together.p99_ms, 8, 5, is_most=True)
 
 
+def _with_many(servers: ExitStack, environment: Mapping[str, str], count: int) -> Server:
+    """A second node over a copy of the data of the first, with so many in its table."""
+    folder = Path(servers.enter_context(tempfile.TemporaryDirectory())) / "many"
+    shutil.copytree(environment["CORDON_DATA_DIR"], folder)
+    own = {**environment, "CORDON_DATA_DIR": str(folder), "BENCH_LISTED": str(count), pausing.FILE: str(folder / "pauses.json")}
+    return servers.enter_context(serve("benchmarks.lists:node_app", factory=True, environment=own))
+
+
 def run() -> None:
     """Print the tables."""
-    count = int(os.environ.setdefault("BENCH_LISTED", "1000000"))
+    count, many = int(os.environ.setdefault("BENCH_LISTED", "1000000")), int(os.environ.get("BENCH_MANY_LISTED", "10000000"))
     with tempfile.TemporaryDirectory() as directory:
         bench = found_bench(Path(directory))
         key = prepare(bench)
@@ -130,6 +144,7 @@ def run() -> None:
         with ExitStack() as servers:
             bare = servers.enter_context(serve("benchmarks.bare:app"))
             simple = servers.enter_context(serve("benchmarks.naive:app"))
+            larger = _with_many(servers, environment, many) if many else None  # its data are copied while nobody has them open
             node = servers.enter_context(serve("benchmarks.lists:node_app", factory=True, environment=environment))
             fast = posts("/v1/screen?include=hits", plain, "text/plain")
             asked = [json.dumps({"items": some}).encode() for some in texts]
@@ -141,6 +156,8 @@ def run() -> None:
                 "JSON, every form checked": (node, posts("/v1/screen?checksums=false", compact, "application/json"), ROWS),
                 NAIVE: (simple, posts("/bulk", asked, "application/json"), ROWS),
             }
+            if larger is not None:
+                kinds[f"{MANY}{many:,}"] = (larger, fast, ROWS)
             if redis_app.missing():
                 redis_app.warn()
             else:
