@@ -13,7 +13,7 @@ import numpy as np
 
 from app.domain.labels import Reader, ReaderClass
 from app.index.listed import ListedIds
-from app.index.shapes import PAD, rows_at, without_zeros
+from app.index.shapes import PAD, gather, without_zeros
 from app.index.vector import I64
 
 PIECE = 10_240
@@ -24,7 +24,7 @@ _BRACE, _QUOTE, _BLANK = ord("}"), ord('"'), 0x20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands before the first row, between two and behind the last, where that is always the same. `between` has one `}`, 16 bytes at most."""
+    """What stands before the first row, between two and behind the last, where that is always the same. `between` has one `}`."""
 
     opening: bytes
     between: bytes
@@ -89,10 +89,8 @@ class Lines:
 
 
 def _stand(buffer: bytes, places: I64, words: bytes) -> bool:
-    """Whether these words, 16 bytes at most, stand at all of the places."""
-    mask = np.frombuffer((b"\xff" * len(words)).ljust(16, b"\0"), np.uint64)
-    found = rows_at(buffer, places, 16).view(np.uint64)
-    return bool(((found ^ np.frombuffer(words.ljust(16, b"\0"), np.uint64)) & mask == 0).all())
+    """Whether these words stand at all of the places."""
+    return gather(buffer, places, len(words)) == words * len(places)
 
 
 def count_ends(text: bytes) -> int:
