@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 
 from app.api import problems
 from app.api.bulk import PATH as LISTS
-from app.api.bulk import HitsDoor
 from app.api.context import Api, Chosen, Federated, FederationPort
 from app.api.description import VERSION, document
 from app.api.edge import Door, Edge, Shortcut
@@ -18,7 +17,7 @@ from app.api.limits import HOUR_S, Callsigns, Limiter, policy
 from app.api.logs import configure as configure_logs
 from app.api.measures import Measures
 from app.api.mount import mount, mount_operations
-from app.api.screening import PREFIX, ScreenOne
+from app.api.screening import PREFIX, RowsDoor, ScreenOne
 from app.api.stamps import Stamps
 from app.api.submitting import PATH as SUBMIT
 from app.api.submitting import PlainSubmission
@@ -49,7 +48,7 @@ def install(app: FastAPI, node: Node, chosen: Chosen, *, federated: Federated | 
         api,
         {PREFIX: ScreenOne(api), **bucket_shortcuts(api)},
         FullTiles(api).find if chosen.log_public else None,
-        {("POST", SUBMIT): PlainSubmission(api), ("POST", LISTS): HitsDoor(api)},
+        {("POST", SUBMIT): PlainSubmission(api), ("POST", LISTS): RowsDoor(api)},
     )
 
 

@@ -59,17 +59,26 @@ class HitsDoor:
 
     async def __call__(self, passage: Passage, scope: Scope, receive: Receive) -> bool:
         """Answer it, or leave it to the route: False, and nothing was done."""
-        api, checksums = self._api, _HITS.get(scope["query_string"])
-        if checksums is None or passage.headers.get(b"content-type", b"") not in _BARE_FORMS or is_peer(api, passage):
+        checksums = _HITS.get(scope["query_string"])
+        if checksums is None or passage.headers.get(b"content-type", b"") not in _BARE_FORMS or is_peer(self._api, passage):
             return False
-        passage.route = PATH
-        caller = remembered(api, passage) or await recognise(api, passage)
-        visit = ASKS_SCREENING_ROWS.admit(Request(scope, receive), api, passage, caller, is_query_known=True)
+        visit = await admitted(self._api, passage, scope, receive)
         form = Form(passage.headers[b"content-type"].decode("ascii"))
-        response = await answer_stream(visit, form, hits_only=True, checksums=checksums, policy=None)
-        if not passage.answer_in_one(response.raw_headers, bytes(response.body)):
-            await response(scope, receive, passage.send)
+        await leave(passage, await answer_stream(visit, form, hits_only=True, checksums=checksums, policy=None), scope, receive)
         return True
+
+
+async def admitted(api: Api, passage: Passage, scope: Scope, receive: Receive) -> Visit:
+    """Who comes with rows, as the dependency of the route would have him; his query has a meaning there."""
+    passage.route = PATH
+    caller = remembered(api, passage) or await recognise(api, passage)
+    return ASKS_SCREENING_ROWS.admit(Request(scope, receive), api, passage, caller, is_query_known=True)
+
+
+async def leave(passage: Passage, response: Response, scope: Scope, receive: Receive) -> None:
+    """Send a whole answer, in one piece if that can be."""
+    if response.status_code != 200 or not passage.answer_in_one(response.raw_headers, bytes(response.body)):
+        await response(scope, receive, passage.send)
 
 
 async def answer_stream(visit: Visit, form: Form, *, hits_only: bool, checksums: bool, policy: Policy | None) -> Response:
