@@ -15,6 +15,7 @@ Real engines, no stand-ins: a test that takes `database` runs twice, on a SQLite
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import shutil
 import signal
@@ -62,6 +63,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture(autouse=True)
+def _collector_as_it_was() -> Iterator[None]:
+    """A start puts what is there beyond the collector's reach for good: in a process that starts many nodes all of them would stay."""
+    thresholds = gc.get_threshold()
+    yield
+    if gc.get_freeze_count():
+        gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 @pytest.fixture(params=ENGINES)

@@ -8,6 +8,8 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -16,8 +18,11 @@ import pytest
 from app.services.enroll import read_key, read_node_file
 from tests.cli.program import RunningNode, running, wallets
 from tests.factories import Signer, wallet
+from tests.waiting import PATIENCE_S, until
 
 WARM_S, RUN_S, LONG_S = 6, 10, 600
+TURNS = 2
+"""How often each asks for everything before memory is looked at, and afterwards, however slow the machine is."""
 MOST_GROWTH = 12 * 1024 * 1024
 """Between the first and the last third: the answers to the long lists alone, if they stayed, would be more."""
 PLENTY = {"CORDON_RATE_PUBLIC_PER_MINUTE": "1000000"}
@@ -29,10 +34,18 @@ def resident(node: RunningNode) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def ask(client: httpx.AsyncClient, signer: Signer, until: float) -> int:
-    """Lookups, lists in three forms, views, rubbish and a listing now and then; how many requests were answered."""
-    answered = 0
-    for turn in itertools.takewhile(lambda _: time.monotonic() < until, itertools.count()):
+@dataclass
+class Asked:
+    """What one asker has done so far, and until when he goes on."""
+
+    over: asyncio.Event
+    turns: int = 0
+    answered: int = 0
+
+
+async def ask(client: httpx.AsyncClient, signer: Signer, asked: Asked) -> None:
+    """Lookups, lists in three forms, views, rubbish and a listing now and then."""
+    for turn in itertools.takewhile(lambda _: not asked.over.is_set(), itertools.count()):
         some = wallets(1_000_000 + turn * 50, 50)
         answers = [
             *[await client.get(f"/v1/screen/{one}") for one in some[:20]],
@@ -51,14 +64,15 @@ async def ask(client: httpx.AsyncClient, signer: Signer, until: float) -> int:
             wire = signer.listing(wallet(int.from_bytes(os.urandom(6), "big")))
             taken = await client.post("/v1/statements", content=wire, headers={"Content-Type": "application/sd-jwt"})
             assert taken.status_code == 201, taken.text
-        answered += len(answers) + 1
-    return answered
+        asked.answered += len(answers) + 1
+        asked.turns += 1
 
 
-async def watch(node: RunningNode, until: float) -> list[int]:
-    """The memory of the node, ten times a second."""
+async def watch(node: RunningNode, run_s: float, askers: Sequence[Asked]) -> list[int]:
+    """The memory of the node, ten times a second, for so long, and until each has asked for everything several times."""
     seen: list[int] = []
-    while time.monotonic() < until:
+    ends, begun = time.monotonic() + run_s, [one.turns for one in askers]
+    while time.monotonic() < ends or any(one.turns < before + TURNS for one, before in zip(askers, begun, strict=True)):
         seen.append(resident(node))
         await asyncio.sleep(0.1)
     return seen
@@ -73,12 +87,16 @@ async def test_memory_stays_flat_under_a_mixed_load(node_dir: Path, run_s: int) 
     written = read_node_file(node_dir)
     signer = Signer(read_key(node_dir / "keys" / "zz.police.jwk"), written.origin, lambda: time.time_ns() // 1_000_000)
     with running(node_dir, **PLENTY) as node:
-        until = time.monotonic() + WARM_S + run_s
-        async with httpx.AsyncClient(base_url=node.url, timeout=30) as client:
-            askers = [asyncio.create_task(ask(client, signer, until)) for _ in range(3)]
+        async with httpx.AsyncClient(base_url=node.url, timeout=PATIENCE_S) as client:
+            over = asyncio.Event()
+            askers = [Asked(over) for _ in range(3)]
+            asking = asyncio.gather(*(ask(client, signer, one) for one in askers))
             await asyncio.sleep(WARM_S)
-            seen = await watch(node, until)
-            answered = await asyncio.gather(*askers)
+            await until(lambda: asking.done() or all(one.turns >= TURNS for one in askers))
+            seen = await watch(node, run_s, askers) if not asking.done() else []
+            over.set()
+            await asking
+            answered = [one.answered for one in askers]
     third = len(seen) // 3
     growth = statistics.median(seen[-third:]) - statistics.median(seen[:third])
     thirds = [statistics.median(seen[at : at + third]) / 1024 / 1024 for at in (0, third, 2 * third)]
