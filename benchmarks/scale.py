@@ -82,7 +82,8 @@ def resident_mb(pid: int, name: str = "RssAnon") -> float:
 def serving(bench: Bench) -> Iterator[tuple[int, float]]:
     """`cordon serve` over the data directory: its pid, and seconds from its start to the first answer that tells a listing."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CORDON_")}
-    command = [sys.executable, "-m", "app.cli", "serve", "--data-dir", str(bench.settings.data_dir)]
+    place = ["--data-dir", str(bench.settings.data_dir), "--port", str(bench.settings.port)]
+    command = [sys.executable, "-m", "app.cli", "serve", *place]
     began = time.perf_counter()
     with (bench.settings.data_dir.parent / "serve.log").open("ab") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=clean, stdout=out, stderr=subprocess.STDOUT)
