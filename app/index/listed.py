@@ -206,7 +206,8 @@ class ListedIds:
                 for start in range(0, len(some), _SLICE):
                     vector.add(made, some[start : start + _SLICE])
                     await asyncio.sleep(0)
-            await asyncio.to_thread(built.buckets.flush)
+            if path is not None:
+                await asyncio.to_thread(_write_out, path)
         except BaseException:
             self.give_up(built)
             raise
@@ -403,6 +404,15 @@ class ListedIds:
             if further:
                 buckets.set_places({**stands, **further})
             buckets.note_move()
+
+
+def _write_out(path: Path) -> None:
+    """To the disk what was stored through a mapping. `Buckets.flush` does the same, but nobody else runs meanwhile: Python keeps its lock."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _open_lock(path: Path) -> int:
