@@ -63,7 +63,7 @@ class Line:
 
     async def rest(self) -> None:
         """Until everything that came is answered."""
-        await until(lambda: not self.state.tasks and not self.protocol.pipeline)
+        await until(lambda: not self.state.tasks and not self.protocol.pipeline and not self.protocol._is_leaving)
 
     async def taken_apart(self, *pieces: bytes) -> bool:
         """Whether something of it was read by the rules."""
