@@ -100,14 +100,12 @@ class SqliteSession:
         result: T = await self._connection._execute(_transact, self._connection._conn, work)  # type: ignore[no-untyped-call]  # noqa: SLF001
         return result
 
-    async def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """The same in the calling thread, not synced and without a checkpoint; Busy at once if another process is writing.
 
-        `work` may await nothing but its session.
+        `work` may await nothing but its session. The other thread must be at rest, and gets nothing to do meanwhile.
         """
-        connection = await self._connection._execute(lambda: self._connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
-        # Its thread has nothing to do now, whatever was cancelled before, and gets nothing until the owner's lock is given back.
-        return _transact_unsynced(connection, work)
+        return _transact_unsynced(self._connection._conn, work)  # noqa: SLF001 — see `at_once`
 
 
 class QuickSession:

@@ -78,14 +78,14 @@ class SqliteStore:
     async def at_once(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """A write transaction of a few rows in one hop to the writer's thread; `work` may await nothing but its session."""
         async with self._alone() as session:
-            return await session.at_once(work)
+            return await to_its_end(session.at_once(work))
 
     async def in_loop(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """A short write transaction in the caller's thread, without waiting for the disk: durable with the next
         transaction of another sort, until then elsewhere.
         """
         async with self._alone() as session:
-            return await session.in_loop(work)
+            return session.in_loop(work)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
@@ -146,7 +146,7 @@ class SqliteStore:
     async def forget(self) -> None:
         """Make erased bytes leave the write-ahead log too (trust-and-ops ER-4); fails while a reader holds an old snapshot."""
         async with self._alone() as session:
-            busy = (await session.script("PRAGMA wal_checkpoint(TRUNCATE)"))[0][0]
+            busy = (await to_its_end(session.script("PRAGMA wal_checkpoint(TRUNCATE)")))[0][0]
         if busy:
             raise Busy("readers still hold the write-ahead log open: erased bytes leave the disk with the next attempt")
 
@@ -174,6 +174,7 @@ class SqliteStore:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[SqliteSession]:
+        """The writer, for one at a time: whoever has had it gives it back when its thread has nothing to do any more."""
         try:
             # Not wait_for: on Python 3.11 it swallows a cancellation that meets the lock just as it becomes free.
             async with asyncio.timeout(self._wait_s):

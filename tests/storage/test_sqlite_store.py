@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import Betrayed, Unavailable
-from app.storage.database import Database
+from app.storage.database import Database, Transaction
 from app.storage.faults import Busy, SchemaMismatch
 from app.storage.session import SqliteSession
 from app.storage.sqlite import SAFE_VERSION, SqliteStore
 from app.storage.upgrade import upgrade
 from app.storage.urls import read_url
 from tests.storage.rows import ORIGIN, WALLET, event, part, put, row, wallet
-from tests.waiting import within
+from tests.waiting import until, within
 
 SECRET = "the-forty-characters-that-must-be-forgotten"
 
@@ -210,3 +210,31 @@ def test_a_new_database_is_for_its_owner_alone(sqlite_url: str) -> None:
     """The file is made with mode 0600, before anything is in it."""
     upgrade(sqlite_url)
     assert stat.S_IMODE(path_of(sqlite_url).stat().st_mode) == 0o600
+
+
+async def test_who_is_cancelled_gives_the_writer_back_at_rest(opened: Database) -> None:
+    """A small write is under way in its thread when its caller is cancelled, twice: it comes to its end, and only then does the next begin."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def slow(tx: Transaction) -> None:
+        await tx.meta.set("a", b"1")
+        begun.set()
+        go_on.wait(60)  # in the thread of the writer
+        await tx.meta.set("b", b"1")
+
+    async def quick(tx: Transaction) -> bytes | None:
+        await tx.meta.set("c", b"1")
+        return await tx.meta.get("b")
+
+    first = asyncio.create_task(opened.at_once(slow))
+    await until(begun.is_set)
+    second = asyncio.create_task(opened.in_loop(quick))
+    for _ in range(2):
+        first.cancel()
+        await asyncio.sleep(0)
+    assert not second.done()
+    go_on.set()
+    assert await second == b"1", "what was begun was kept"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await opened.quick.meta.get("c") == b"1"
