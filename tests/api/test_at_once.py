@@ -14,6 +14,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.fields import block_of
+from app.api.patience import MOST_TOGETHER
 from tests.api.front import Front
 from tests.api.wire import Line
 from tests.factories import accept, wallet, wallet_id
@@ -187,6 +188,53 @@ async def test_a_hit_is_told_when_its_entry_is_durable_also_while_the_server_end
     async with front.node.database.reading() as tx:
         rows = [row.entry for row in await tx.audit.page(limit=1_000) if row.entry.action == "screen"]
     assert len(rows) == 3
+
+
+async def test_the_answers_of_a_turn_leave_together(front: Front, key: str) -> None:
+    """Not one by one; but whoever makes sixteen does not wait, and no answer is overtaken by the next of its connection."""
+    miss = request(f"/v1/screen/{UNLISTED}", key)
+    lines = [Line(front.app)]
+    await lines[0].say(miss, miss)
+    lines += [Line(front.app, lines[0].state) for _ in range(MOST_TOGETHER - 1)]
+    del lines[0].wire.heard[:]
+    for line in lines[:-1]:
+        line.protocol.data_received(miss)
+    assert not any(line.wire.heard for line in lines)
+    lines[-1].protocol.data_received(miss)
+    assert all(line.wire.heard.count(b"HTTP/1.1 200 OK") == 1 for line in lines)
+    lines[0].protocol.data_received(miss)
+    lines[0].protocol.data_received(b"nonsense\r\n\r\n")
+    assert re.findall(rb"HTTP/1.1 ([0-9]+) ", lines[0].wire.heard) == [b"200", b"200", b"400"]
+    for line in lines:
+        line.end()
+
+
+async def test_nobody_waits_for_the_entry_of_another(front: Front, key: str) -> None:
+    """A hit comes first, a miss in the same turn: the miss is told before the disk is waited for."""
+    miss, hit = request(f"/v1/screen/{UNLISTED}", key), request(f"/v1/screen/{LISTED}", key)
+    first = Line(front.app)
+    await first.say(miss, hit, hit)
+    second = Line(front.app, first.state)
+    first.wire.watched = second.wire
+    first.protocol.data_received(hit)
+    second.protocol.data_received(miss)
+    assert not second.wire.heard
+    await first.rest()
+    assert first.wire.seen == 1
+    first.end()
+    second.end()
+
+
+async def test_what_is_answered_leaves_before_its_connection_is_closed(front: Front, key: str) -> None:
+    """A server that is told to stop in the same turn."""
+    line, miss = Line(front.app), request(f"/v1/screen/{UNLISTED}", key)
+    await line.say(miss, miss)
+    del line.wire.heard[:]
+    line.protocol.data_received(miss)
+    line.protocol.shutdown()
+    assert line.wire.heard.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert line.wire.is_closed
+    line.end()
 
 
 async def test_quota_and_counters_are_the_same_on_both_ways(front: Front, key: str) -> None:

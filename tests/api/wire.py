@@ -20,8 +20,13 @@ class Wire:
     def __init__(self) -> None:
         self.heard = bytearray()
         self.is_closed = False
+        self.watched: Wire | None = None
+        self.seen = -1
+        """How many answers the other wire had heard when something was written to this one."""
 
     def write(self, data: bytes) -> None:
+        if self.watched is not None:
+            self.seen = self.watched.heard.count(b"HTTP/1.1 200 OK")
         self.heard += data
 
     def is_closing(self) -> bool:
@@ -43,10 +48,10 @@ class Wire:
 class Line:
     """A connection to an application: what comes in at one time is what `say` is given."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, state: ServerState | None = None) -> None:
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False)
         config.load()
-        self.state = ServerState()
+        self.state = state or ServerState()
         self.state.default_headers = DATE
         self.wire = Wire()
         self.protocol = PatientProtocol(config, self.state, {}, asyncio.get_running_loop())
