@@ -22,8 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from app.domain.address import chains
-from app.domain.checksums import base58_encode
+from app.domain.address import LEAST_SOLANA, MOST_SOLANA, chains
 from app.domain.ripemd import hash160_of_each
 from app.index import sums
 from app.index.keys import ACCOUNT, KEY_HASH, SCRIPT_HASH, TEXT, WITNESS, Digester, keys_of_id
@@ -88,8 +87,8 @@ _BECH32_PAIRS: Final = _pairs(_BECH32)
 # An address of 25 bytes: version, five words, checksum.
 _OF_25: Final = _powers(58, 18, 7)
 # Of 32 bytes, the first not zero: the least text has 43 signs, the greatest 44.
-_LEAST_32: Final = int.from_bytes(base58_encode(b"\1" + bytes(31))[:8].encode("ascii"), "big")
-_MOST_32: Final = int.from_bytes(base58_encode(b"\xff" * 32)[:8].encode("ascii"), "big")
+_LEAST_32: Final = int.from_bytes(LEAST_SOLANA.encode("ascii"), "big")
+_MOST_32: Final = int.from_bytes(MOST_SOLANA.encode("ascii"), "big")
 # A witness program of 32 or 52 digits; what the last of the 52 has beyond 256 bits comes out in the ninth word.
 _OF_20: Final = _powers(32, 16, 5)
 _OF_PROGRAM: Final = _powers(32, 26, 9, shift=28)

@@ -25,7 +25,7 @@ from struct import Struct, iter_unpack
 from types import ModuleType
 from typing import Any
 
-from ..domain.address import Wallet
+from ..domain.address import Wallet, chains, is_plain_solana
 from ..domain.identifiers import id_key, read_subject
 from ..domain.merkle import HASH_BYTES
 from ..domain.view import BUCKETS, SID_BYTES, holds, keys_in
@@ -57,6 +57,7 @@ _FEW = 2_048
 """Up to so many buckets their bits are set one by one, and beyond it in parts of so many."""
 _ID_PREFIX = b"cordon-id/v1\n"
 _EVM_PREFIX = (_PREFIX + "0x").encode("ascii")
+_SOLANA_PREFIX = _ID_PREFIX + f"{chains.SOLANA}:".encode("ascii")
 _evm = re.compile(r"(?:eip155:0:)?(?:0x)?([0-9a-f]{40}|[0-9A-F]{40})").fullmatch
 """An EVM address in a spelling that needs no checksum, alone or as its id."""
 
@@ -65,6 +66,8 @@ def key_of(text: str) -> bytes:
     """The key of what a text names, in any spelling; InvalidAddress if nobody can read it."""
     if (found := _evm(text)) is not None:
         return sha256(_EVM_PREFIX + found[1].lower().encode()).digest()
+    if is_plain_solana(text):
+        return sha256(_SOLANA_PREFIX + text.encode()).digest()
     subject = read_subject(text)
     if isinstance(subject, Wallet):  # whose id needs no further look
         return sha256(_ID_PREFIX + subject.id.encode("ascii")).digest()

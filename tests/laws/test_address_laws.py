@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.domain import checksums
-from app.domain.address import CHAINS, kin_keys, read_canonical_wallet, read_chain, read_wallet, siblings, ton_friendly
+from app.domain.address import CHAINS, is_plain_solana, kin_keys, read_canonical_wallet, read_chain, read_wallet, siblings, ton_friendly
 from app.domain.errors import InvalidAddress
 from app.domain.identifiers import KINDS, bucket_of, id_key, read_id, read_indicator, read_subject
 
@@ -166,6 +167,31 @@ def test_every_spelling_of_20_bytes_is_one_id(make: Callable[[bytes], tuple[str,
 def test_every_spelling_of_32_bytes_is_one_id(make: Callable[[bytes], tuple[str, list[Spelling]]], raw: bytes):
     """The same for accounts that are named by a key."""
     one_id(*make(raw))
+
+
+EDGES_OF_SOLANA = [b"\1" + bytes(31), b"\1" + bytes(30) + b"\1", b"\0" + b"\xff" * 31, b"\xff" * 32, b"\xff" * 31 + b"\xfe", bytes(32)]
+
+
+@settings(deadline=None)
+@given(
+    raw=st.one_of(KEY, st.sampled_from(EDGES_OF_SOLANA), st.binary(min_size=31, max_size=33)),
+    at=st.integers(-60, 60),
+    sign=st.one_of(st.sampled_from(checksums.BITCOIN_ALPHABET), st.characters()),
+)
+def test_what_is_plainly_solana_is_read_as_that(raw: bytes, at: int, sign: str):
+    """Told without decoding, never of a text that means something else or nothing; and of nearly all that are ordinary."""
+    text = checksums.base58_encode(raw)
+    edited = text[:at] + sign + text[at + 1 :] if -len(text) < at < len(text) else text
+    for one in (text, edited, edited + sign, edited[:-1], "1" + text, BTC + text):
+        if is_plain_solana(one):
+            assert read_subject(one).id == f"solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp:{one}"
+
+
+def test_an_ordinary_solana_address_is_plainly_one():
+    """Of keys as they come by chance; not of what lies at the very edge."""
+    ordinary = [checksums.base58_encode(hashlib.sha256(b"%d" % number).digest()) for number in range(2_000)]
+    assert sum(map(is_plain_solana, ordinary)) > 1_980
+    assert [is_plain_solana(checksums.base58_encode(raw)) for raw in EDGES_OF_SOLANA] == [False] * 6
 
 
 def one_id(wallet_id: str, spellings: list[Spelling]) -> None:

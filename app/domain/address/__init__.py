@@ -6,7 +6,7 @@ refusals. Import from here.
 
 from __future__ import annotations
 
-from .accounts import is_off_curve
+from .accounts import LEAST_SOLANA, MOST_SOLANA, is_off_curve, is_plain_solana
 from .chains import CHAINS, read_chain
 from .kin import far_keys, ids_of_key, kin_keys, siblings
 from .model import WARNINGS, Chain, Sibling, Wallet, ton_friendly
@@ -14,6 +14,8 @@ from .reading import read_canonical_wallet, read_wallet
 
 __all__ = [
     "CHAINS",
+    "LEAST_SOLANA",
+    "MOST_SOLANA",
     "WARNINGS",
     "Chain",
     "Sibling",
@@ -21,6 +23,7 @@ __all__ = [
     "far_keys",
     "ids_of_key",
     "is_off_curve",
+    "is_plain_solana",
     "kin_keys",
     "read_canonical_wallet",
     "read_chain",

@@ -12,6 +12,7 @@ from zlib import crc32
 from ..checksums import (
     BECH32,
     BECH32M,
+    BITCOIN_ALPHABET,
     base32_decode,
     base32_encode,
     base58_decode,
@@ -60,8 +61,26 @@ def solana_of(text: str, raw: bytes) -> Wallet:
     return _new(Wallet, ("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp:" + text, "solana", raw, None, None, ()))
 
 
+LEAST_SOLANA: Final = base58_encode(b"\1" + bytes(31))[:8]
+"""How the least text of 43 signs opens that has 32 bytes. Signs of base58 stand in the order of their values, so texts compare like numbers."""
+MOST_SOLANA: Final = base58_encode(b"\xff" * 32)[:8]
+"""How the greatest of 44 opens."""
+_BASE58: Final = BITCOIN_ALPHABET.encode()
 _NO_CAPITALS: Final = b"123456789abcdefghijklmnopqrstuvwxyz"
 _NO_SMALL: Final = _NO_CAPITALS.upper()
+
+
+def is_plain_solana(text: str) -> bool:
+    """Whether a text is a Solana address beyond doubt, told without decoding it; of some that are one, too, it says no."""
+    length = len(text)
+    if length not in (43, 44) or text[0] == "1" or not text.isascii():
+        return False
+    if not (text[:8] > LEAST_SOLANA if length == 43 else text[:8] < MOST_SOLANA):
+        return False
+    letters = text.encode("ascii")
+    if letters.translate(None, _BASE58):
+        return False
+    return len(letters.translate(None, _NO_CAPITALS)) >= 3 and len(letters.translate(None, _NO_SMALL)) >= 3
 
 
 def _refuse_one_case(text: str) -> None:
