@@ -19,6 +19,7 @@ from app.api import patience
 from app.api.edge import WHOLE
 from app.api.patience import LEAST_RATE, PatientProtocol, most_connections
 from tests.api.front import Front
+from tests.api.wire import KEPT_S
 from tests.factories import accept, wallet, wallet_id
 from tests.waiting import lived_s, within
 
@@ -46,7 +47,16 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 async def serving(app: Any = application, protocol: Any = PatientProtocol) -> AsyncIterator[int]:
     """The port of a server in this process."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEPT_S,
     )
     server = uvicorn.Server(config)
     config.load()

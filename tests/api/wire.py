@@ -12,6 +12,8 @@ from app.api.patience import PatientProtocol
 from tests.waiting import until
 
 DATE = [(b"date", b"Mon, 30 Nov 2026 12:00:00 GMT")]
+KEPT_S = 3_600
+"""How long a connection is kept between two requests: these tests are not about that, and the machine may stand still."""
 
 
 class Wire:
@@ -49,7 +51,9 @@ class Line:
     """A connection to an application: what comes in at one time is what `say` is given."""
 
     def __init__(self, app: Any, state: ServerState | None = None) -> None:
-        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False)
+        config = uvicorn.Config(
+            app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False, timeout_keep_alive=KEPT_S
+        )
         config.load()
         self.state = state or ServerState()
         self.state.default_headers = DATE
