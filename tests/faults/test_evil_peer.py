@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -117,22 +120,21 @@ async def scene(tmp_path: Path, sqlite_migrated_url: str, clock: Clock) -> Async
 
 
 class Memory:
-    """The most that this process held since the last `begin`, against what it held then; None where /proc does not tell."""
+    """The most that was held within the block, against what was held before: by Python's own account of its objects.
 
-    @staticmethod
-    def _read(name: str) -> int:
-        line = next(line for line in Path("/proc/self/status").read_text("ascii").splitlines() if line.startswith(name))
-        return int(line.split()[1]) * 1024
+    What the process has of the system says as much of the tests before this one: of what its C library keeps, and in which pieces.
+    """
 
-    def begin(self) -> None:
+    grown = 0
+
+    def __enter__(self) -> Self:
         gc.collect()
-        Path("/proc/self/clear_refs").write_text("5", "ascii")
-        self._before = self._read("VmRSS")
+        tracemalloc.start()
+        return self
 
-    @property
-    def grown(self) -> int:
-        """Bytes at the highest point."""
-        return self._read("VmHWM") - self._before
+    def __exit__(self, *_: object) -> None:
+        self.grown = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
 
 
 async def commit(scene: Scene, vice: Vice) -> list[CordonError]:
@@ -170,14 +172,14 @@ async def repent(scene: Scene) -> None:
 @pytest.mark.parametrize("names", [[*VICES][at::6] for at in range(6)], ids=lambda names: f"{len(names)}-{names[0]}")
 async def test_every_vice_fails_alone(scene: Scene, names: list[str]) -> None:
     """One after the other: counted as failed (or harmless), others unaffected, no slot kept; afterwards its log is taken in as it is."""
-    memory = Memory()
-    memory.begin()
-    for name in names:
-        errors = await commit(scene, VICES[name])
-        assert bool(errors) != VICES[name].is_harmless, (name, errors)
-        assert all(isinstance(error, (Refused, Unavailable, Betrayed)) for error in errors), (name, errors)
-        await repent(scene)
-        gc.collect()  # what is counted is what we hold, not what nobody has cleared away yet
+    with Memory() as memory:
+        for name in names:
+            errors = await commit(scene, VICES[name])
+            assert bool(errors) != VICES[name].is_harmless, (name, errors)
+            assert all(isinstance(error, (Refused, Unavailable, Betrayed)) for error in errors), (name, errors)
+            await repent(scene)
+            gc.collect()  # what is counted is what we hold, not what nobody has cleared away yet
+    sys.stderr.write(f"{memory.grown / 2**20:.1f} MiB held at most\n")
     assert memory.grown < MEMORY, f"{memory.grown / 2**20:.0f} MiB"
 
 
