@@ -23,8 +23,8 @@ BUCKET_BITS = 16
 BUCKETS = 1 << BUCKET_BITS
 SEGMENT_BITS = 8
 SEGMENT_BUCKETS = 1 << SEGMENT_BITS
-SEGMENTS = BUCKETS >> SEGMENT_BITS
 """A segment is 256 neighbouring buckets: the unit in which a mirror fetches a view."""
+SEGMENTS = BUCKETS >> SEGMENT_BITS
 SID_BYTES = 16
 MAX_SIDS = 255
 MAX_SEVERITY = 4
