@@ -23,6 +23,7 @@ from app.storage.audit import AuditEntry
 from app.storage.database import Database, Transaction
 from app.storage.journal import Contents, Journal
 from app.storage.told import Told
+from app.storage.wholly import end_all
 
 log = logging.getLogger("cordon.audit")
 
@@ -32,6 +33,8 @@ POST_AFTER_S, LONGEST_PAUSE_S = 0.1, 5.0
 """How long an entry may stand in the journal alone."""
 PORTION = 50
 """Entries that go into the database in one transaction: the loop does nothing else meanwhile, some tenths of a millisecond."""
+PACE_S = 0.005
+"""Between two of them: long enough for those who waited for one to be answered before the next."""
 MOST_IN_GROUP = 1_000
 MOST_IN_JOURNAL = 16 * 1024 * 1024
 """Bytes from which the next entry waits until the database has all before it."""
@@ -88,6 +91,8 @@ class AccessLog:
         """Write what waits, bring all of it into the database, close the journal."""
         while self._is_called or self._is_busy:
             await (asyncio.wait([self._writer]) if self._writer is not None and self._is_busy else asyncio.sleep(0))
+        if self._poster is not None:
+            await end_all([self._poster])
         await self._post()
         if self._timer is not None:
             self._timer.cancel()
@@ -122,8 +127,22 @@ class AccessLog:
             while left > 0:
                 left -= await self._post_portion()
                 await asyncio.sleep(0)
-            if self._journal is not None and self._journal.size > EMPTY_FROM:
-                await self._empty(self._journal)
+            await self._empty_if_large()
+
+    async def _settle_by_and_by(self) -> None:
+        """The same for nobody in particular: no lookup waits for two portions, nor does who comes for `settle`."""
+        left = len(self._groups)
+        while left > 0 and self._groups:
+            async with self._posting:
+                if self._groups:
+                    left -= await self._post_portion()
+            await asyncio.sleep(PACE_S)
+        async with self._posting:
+            await self._empty_if_large()
+
+    async def _empty_if_large(self) -> None:
+        if self._journal is not None and self._journal.size > EMPTY_FROM:
+            await self._empty(self._journal)
 
     async def _empty(self, journal: Journal) -> None:
         """Begin the journal anew, if all of it stands durably in the database; else at another time."""
@@ -195,12 +214,12 @@ class AccessLog:
 
     def _begin_to_post(self, pause_s: float) -> None:
         self._timer = None
-        self._poster = asyncio.create_task(self._post(min(2 * pause_s, LONGEST_PAUSE_S)))
+        self._poster = asyncio.create_task(self._post(min(2 * pause_s, LONGEST_PAUSE_S), by_and_by=True))
 
-    async def _post(self, pause_s: float = POST_AFTER_S) -> None:
+    async def _post(self, pause_s: float = POST_AFTER_S, *, by_and_by: bool = False) -> None:
         """`settle`, again after a pause if the database takes nothing now: nothing is lost meanwhile."""
         try:
-            await self.settle()
+            await (self._settle_by_and_by() if by_and_by else self.settle())
         except CordonError as error:
             log.warning("the access log stays in its journal for now: %s", error.detail)
             self._post_in(pause_s)

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import Unavailable
+from app.services import audit
 from app.services.audit import PORTION, AccessLog
 from app.storage.audit import AuditEntry
 from app.storage.database import Database, Transaction
 from app.storage.faults import Busy
 from app.storage.told import Told
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,6 +177,26 @@ async def test_a_lookup_does_not_wait_for_others_transactions(database: Database
                 await log.record([entry(number)])
     await log.stop()
     assert len(await kept(database)) == 20
+
+
+async def test_who_reads_what_was_told_does_not_wait_for_what_goes_by_and_by(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Portions go into the database with pauses between them, here without end: `settle` brings the rest at once, and so does a stop."""
+    if database.journal_path is None:
+        pytest.skip("on PostgreSQL entries go there at once")
+    monkeypatch.setattr(audit, "PACE_S", 3_600)
+    log = AccessLog(database)
+    await log.start()
+    await log.record([entry(number) for number in range(3 * PORTION)])
+    await until(lambda: log._posted != (0, 0))
+    assert len(await kept(database)) == PORTION
+    await asyncio.wait_for(log.settle(), 60)
+    assert len(await kept(database)) == 3 * PORTION
+    await log.record([entry(number) for number in range(1_000, 1_000 + 3 * PORTION)])
+    await until(lambda: log._poster is not None and log._posted[1])
+    await asyncio.wait_for(log.stop(), 60)
+    assert [one.at_ms for one in await kept(database)] == [
+        entry(n).at_ms for n in (*range(3 * PORTION), *range(1_000, 1_000 + 3 * PORTION))
+    ]
 
 
 async def test_the_loop_never_waits_for_a_tool_that_writes(database: Database) -> None:
