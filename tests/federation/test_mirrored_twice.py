@@ -62,3 +62,20 @@ async def test_who_only_looks_does_not_remember_for_those_who_follow(tmp_path: P
         await xa.say(xa.signer("xa.bka#1").listing(wallet(1)))
         assert await another_worker(mirroring).sync(xa.origin, xa.node.own_log.note, via) == size + 1
         assert (await mirroring.tree(xa.origin)).size == size + 1
+
+
+async def test_a_root_document_that_another_worker_stored_is_known_to_who_follows_on(tmp_path: Path) -> None:
+    """The peer shows nothing newer than what the database holds: it is taken from there, and the peer's log is followed."""
+    async with World.open(tmp_path, "xa", "xb") as world:
+        await world.introduce()
+        await world.settle()
+        xa, federation = world["xa"], world["xb"].node.federation
+        assert federation is not None
+        keyrings, follower = federation._parts.keyrings, federation.followers[f"{xa.code}.example"]
+        documents = keyrings.get(xa.origin).documents  # type: ignore[union-attr]
+        keyrings.drop(xa.origin)
+        follower._roots_due = True
+        await xa.say(xa.signer("xa.bka#1").listing(wallet(1)))
+        await follower.once()
+        assert keyrings.get(xa.origin).documents == documents  # type: ignore[union-attr]
+        assert (await federation.mirroring.tree(xa.origin)).size == xa.node.own_log.size

@@ -119,9 +119,14 @@ class ForeignGate:
 
     async def load(self) -> None:
         """The registry of every mirror, from its root documents and its log as stored; of logs that are mirrors no more, none."""
-        async with self._lock, self._database.reading() as tx:
+        async with self._lock:
+            known = self._keyrings.origins()  # who comes to be known while this is read is in memory before he is in what is read
+            await self._load(known)
+
+    async def _load(self, known: Sequence[str]) -> None:
+        async with self._database.reading() as tx:
             mirrors = {row.origin: row for row in await tx.mirrors.all()}
-            for origin in self._keyrings.origins():
+            for origin in known:
                 if origin not in mirrors:
                     self._keyrings.drop(origin)
                     self._registry_at.pop(origin, None)
@@ -445,8 +450,12 @@ class ForeignGate:
         """Take in what another worker has done: pages by their place; of everything else only that it was done, as it may be any id."""
         async with self._database.reading() as tx:
             epoch = await read_epoch(tx)
+            strange = [row.node for row in await tx.mirrors.all() if self._keyrings.get(row.origin) is None]
+            is_new = any([await tx.peers.get(node) is not None for node in strange])
         if epoch > self._index.epoch[1]:
             await self.look_again()
+        elif is_new:  # another worker has taken in the root document of a peer
+            await self.load()
         async with self._lock, self._database.reading() as tx:
             for mirror in await tx.mirrors.all():
                 keyring = self._keyrings.get(mirror.origin)

@@ -19,7 +19,7 @@ from app.sdk.peer import PeerClient, PeerHead
 from app.sdk.via import Via
 from app.seal.keyring import Keyring
 from app.seal.keyrings import Keyrings
-from app.seal.roots import RootDocument
+from app.seal.roots import RootDocument, read_document
 from app.services.follow.lease import Lease
 from app.services.follow.mirroring import Mirroring
 from app.storage.database import Database, Transaction
@@ -179,7 +179,7 @@ class Follower:
             held = await tx.registry.roots(self.peer.jurisdiction)
         self._roots_due = False
         if held and await latest_version(self._client) <= held[-1].version:
-            return False
+            return self._know([read_document(row.document).document for row in held])  # perhaps another worker's work
         chain = await fetch_chain(
             self._client,
             pin=self.peer.pin,
@@ -204,15 +204,25 @@ class Follower:
                 await tx.mirrors.create(_like(one.origin, followed, peer.node))
 
         await self._database.run(work)
-        for one in newest.logs:
-            keyring = self._keyrings.get(one.origin)
-            if keyring is None:
-                self._keyrings.put(Keyring(one.origin, chain.documents))
-                continue
-            for document in chain.documents:
-                keyring.add_root(document)
+        self._know(chain.documents)
         log.info("%s has root document %d", peer.node, newest.version)
         await self._on_root(newest)
+
+    def _know(self, documents: Sequence[RootDocument]) -> bool:
+        """Have these documents, oldest first, in the registry of each log that the newest names; whether one was not there."""
+        is_news = False
+        for one in documents[-1].logs:
+            keyring = self._keyrings.get(one.origin)
+            if keyring is None:
+                self._keyrings.put(Keyring(one.origin, documents))
+                is_news = True
+                continue
+            known = {document.version for document in keyring.documents}
+            for document in documents:
+                if document.version not in known:
+                    keyring.add_root(document)
+                    is_news = True
+        return is_news
 
     # --- healing -------------------------------------------------------------------------------------------------------
 
