@@ -35,6 +35,7 @@ from app.index.buckets import Buckets, Damaged, Full, buckets_for
 from app.index.keys import SECRET_BYTES, Digester, keys_of_id
 from app.index.shapes import Shapes
 from app.index.vector import U32, U64, Bools
+from app.storage.syncing import make_durable
 
 log = logging.getLogger("cordon.index")
 
@@ -207,7 +208,7 @@ class ListedIds:
                     vector.add(made, some[start : start + _SLICE])
                     await asyncio.sleep(0)
             if path is not None:
-                await asyncio.to_thread(_write_out, path)
+                await asyncio.to_thread(make_durable, path)
         except BaseException:
             self.give_up(built)
             raise
@@ -404,15 +405,6 @@ class ListedIds:
             if further:
                 buckets.set_places({**stands, **further})
             buckets.note_move()
-
-
-def _write_out(path: Path) -> None:
-    """To the disk what was stored through a mapping. `Buckets.flush` does the same, but nobody else runs meanwhile: Python keeps its lock."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _open_lock(path: Path) -> int:

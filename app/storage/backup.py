@@ -13,6 +13,7 @@ from pathlib import Path
 from app.domain.errors import BadRequest, Betrayed
 from app.storage.faults import translated
 from app.storage.sqlite import connect_directly
+from app.storage.syncing import make_durable
 from app.storage.urls import is_sqlite, read_url, sqlite_path, sqlite_uri
 
 
@@ -31,9 +32,9 @@ def backup(url: str, target: Path) -> None:
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
     try:
         _copy(source, unfinished)
-        _make_durable(unfinished)
+        make_durable(unfinished)
         os.link(unfinished, target)  # unlike a rename it never replaces a file that appeared meanwhile
-        _make_durable(target.parent)
+        make_durable(target.parent)
     except sqlite3.Error as error:
         raise translated(error) from error
     except FileExistsError as error:
@@ -55,11 +56,3 @@ def _copy(source: Path, target: Path) -> None:
     finally:
         writer.close()
         reader.close()
-
-
-def _make_durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

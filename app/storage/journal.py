@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.domain.errors import Unavailable
-from app.storage.syncing import Syncer, make_syncer
+from app.storage.syncing import Syncer, make_durable, make_syncer
 from app.storage.wholly import to_its_end
 
 _MAGIC = b"CORDONJ1"
@@ -114,7 +114,7 @@ class Journal:
             self._handle = _locked(self.path)
         if found is None or found.damage:
             self.clear()
-            _sync_folder(self.path.parent)
+            make_durable(self.path.parent)
         else:
             self.id, self._link, self._end = found.id, found.link, found.sound_bytes
             os.ftruncate(self._handle, self._end)
@@ -239,11 +239,3 @@ def _write(handle: int, data: bytes, at: int) -> None:
     while view:
         done = os.pwrite(handle, view, at)
         view, at = view[done:], at + done
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

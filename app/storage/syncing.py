@@ -1,4 +1,4 @@
-"""Waiting for the disk without waiting: `fdatasync` as an event of the loop.
+"""Waiting for the disk without waiting: `fdatasync` as an event of the loop. And `make_durable`, for who may wait.
 
 Linux does it by itself (`io_submit` with IOCB_CMD_FDSYNC, 4.18 and later) and says by an eventfd that it is done. A thread would do the same,
 but has to get the interpreter back from a busy event loop, twice: measured with lookups at full rate, some milliseconds each time. The
@@ -15,6 +15,7 @@ import platform
 import struct
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -129,3 +130,15 @@ class ThreadSyncer:
                 code = 0
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(told, code)
+
+
+def make_durable(path: Path) -> None:
+    """What stands in a file, also what was stored through a mapping, or which names stand in a folder: on the disk when this returns.
+
+    Blocking, but in a thread of its own it holds nobody up, unlike `mmap.flush`, which keeps Python's lock.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
