@@ -36,7 +36,7 @@ __all__ = [
 _KINDS: Final = frozenset(KINDS)
 _MEMBER: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
 _ENTITY_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_KEY_PREFIX: Final = b"cordon-id/v1\n"
+KEY_PREFIX: Final = b"cordon-id/v1\n"
 _LONGEST: Final = 2048
 
 
@@ -138,7 +138,7 @@ _KIND_WORDS: Final = {
 def id_key(text: str) -> bytes:
     """SHA-256 of the id as it stands. The text must be NFC, 1 to 2,048 bytes, without white space, control or BOM."""
     _check_text(text)
-    return sha256(_KEY_PREFIX + text.encode("utf-8")).digest()
+    return sha256(KEY_PREFIX + text.encode("utf-8")).digest()
 
 
 def bucket_of(key: bytes) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from app.domain.answer import Moment, is_public
 from app.domain.glance import GUARD, TAGGED
+from app.domain.identifiers import KEY_PREFIX
 from app.domain.labels import Reader
 from app.domain.merkle import HASH_BYTES
 from app.domain.view import BUCKETS, MAX_SIDS, SID_BYTES
@@ -26,7 +27,6 @@ from app.storage.viewed import FLAGS, IS_GREEN, IS_ODD, NO_EMBARGO, ViewedItem, 
 
 I32 = npt.NDArray[np.int32]
 
-_KEY_PREFIX = b"cordon-id/v1\n"
 _ENTITY = "entity:"
 _SID_CHARS, _SID_GROUP = 24, 18
 """Of a sid: whole groups of characters that hold its first 16 bytes, and the bytes that they hold."""
@@ -154,7 +154,7 @@ def is_screened(row: ViewedRow) -> bool:
 
 def keys_of(ids: Iterable[str]) -> U8:
     """The keys of ids that stand in statements, (n, 32) bytes: these were checked when they came."""
-    joined = b"".join([sha256(_KEY_PREFIX + one.encode("utf-8")).digest() for one in ids])
+    joined = b"".join([sha256(KEY_PREFIX + one.encode("utf-8")).digest() for one in ids])
     return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
 
 

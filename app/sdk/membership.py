@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from ..domain.address import Wallet, chains, is_plain_solana
-from ..domain.identifiers import id_key, read_subject
+from ..domain.identifiers import KEY_PREFIX, id_key, read_subject
 from ..domain.merkle import HASH_BYTES
 from ..domain.view import BUCKETS, SID_BYTES, holds, keys_in
 
@@ -38,7 +38,7 @@ _LONG_PIECE = 65_536
 """The same where nothing is made of them but three bytes each."""
 _EVM_CHARS = 42
 _HEX = b"0123456789abcdef"
-_PREFIX = "cordon-id/v1\neip155:0:"
+_PREFIX = KEY_PREFIX.decode("ascii") + f"{chains.EVM}:"
 """What is hashed before an EVM address in small letters, which is the whole rest of its id."""
 _MESSAGE_BYTES = len(_PREFIX) + _EVM_CHARS
 _WHOLE = Struct(f"{_MESSAGE_BYTES}s" * _PIECE)
@@ -55,9 +55,8 @@ _ROW_BITS = 1 << 8 + _MORE_BITS
 _ROW = _ROW_BITS // 8
 _FEW = 2_048
 """Up to so many buckets their bits are set one by one, and beyond it in parts of so many."""
-_ID_PREFIX = b"cordon-id/v1\n"
 _EVM_PREFIX = (_PREFIX + "0x").encode("ascii")
-_SOLANA_PREFIX = _ID_PREFIX + f"{chains.SOLANA}:".encode("ascii")
+_SOLANA_PREFIX = KEY_PREFIX + f"{chains.SOLANA}:".encode("ascii")
 _evm = re.compile(r"(?:eip155:0:)?(?:0x)?([0-9a-f]{40}|[0-9A-F]{40})").fullmatch
 """An EVM address in a spelling that needs no checksum, alone or as its id."""
 
@@ -70,7 +69,7 @@ def key_of(text: str) -> bytes:
         return sha256(_SOLANA_PREFIX + text.encode()).digest()
     subject = read_subject(text)
     if isinstance(subject, Wallet):  # whose id needs no further look
-        return sha256(_ID_PREFIX + subject.id.encode("ascii")).digest()
+        return sha256(KEY_PREFIX + subject.id.encode("ascii")).digest()
     return id_key(subject.id)
 
 
