@@ -450,18 +450,24 @@ class ForeignGate:
         """Take in what another worker has done: pages by their place; of everything else only that it was done, as it may be any id."""
         async with self._database.reading() as tx:
             epoch = await read_epoch(tx)
-            strange = [row.node for row in await tx.mirrors.all() if self._keyrings.get(row.origin) is None]
-            is_new = any([await tx.peers.get(node) is not None for node in strange])
         if epoch > self._index.epoch[1]:
             await self.look_again()
-        elif is_new:  # another worker has taken in the root document of a peer
+        if await self._take_pages():  # another worker has taken in the root document of a peer
             await self.load()
+            await self._take_pages()
+
+    async def _take_pages(self) -> bool:
+        """What was logged in each mirror since; whether there is one of a peer whose registry is not known here."""
+        is_new = False
         async with self._lock, self._database.reading() as tx:
             for mirror in await tx.mirrors.all():
                 keyring = self._keyrings.get(mirror.origin)
-                if keyring is not None and keyring is not self._keyrings.own:
+                if keyring is None:
+                    is_new = is_new or await tx.peers.get(mirror.node) is not None
+                elif keyring is not self._keyrings.own:
                     await self._read_registry(tx, mirror, keyring)
                     await self._catch_up(tx, mirror.origin)
+        return is_new
 
     async def look_again(self) -> None:
         """Another process has changed what counts here, of whatever statements."""
