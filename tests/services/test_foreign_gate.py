@@ -29,14 +29,6 @@ AMBER = {"tlp": "AMBER", "aud": ["de.example"]}
 
 
 @pytest.fixture
-def fr(tmp_path: Path, clock: Clock) -> PeerLog:
-    """A peer's log with its members enrolled."""
-    peer = PeerLog(Town.found(tmp_path / "fr", code="fr", clock=clock))
-    peer.log(*peer.town.settled())
-    return peer
-
-
-@pytest.fixture
 async def here(database: Database, town: Town, fr: PeerLog) -> Here:
     """A node that follows it and has taken in the members."""
     node = Here(database, town)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +10,8 @@ from app.seal.keyring import Keyring
 from app.seal.roots import read_document
 from app.storage.database import Database
 from app.storage.mirrors import MirrorRow, MirrorShelf
-from tests.factories import Clock, Town, wallet, wallet_id
+from tests.factories import Town, wallet, wallet_id
 from tests.mirrors import Here, PeerLog
-
-
-@pytest.fixture
-def fr(tmp_path: Path, clock: Clock) -> PeerLog:
-    """A peer's log with its members enrolled."""
-    peer = PeerLog(Town.found(tmp_path / "fr", code="fr", clock=clock))
-    peer.log(*peer.town.settled())
-    return peer
 
 
 async def test_another_worker_hears_of_a_peer_that_the_first_came_to_know(database: Database, town: Town, fr: PeerLog) -> None:

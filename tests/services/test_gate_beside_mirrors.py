@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from app.domain.statement import Kind
 from app.seal.jws import SigningKey
 from app.services.enroll import read_key
 from app.services.node import Node
-from tests.factories import Clock, Signer, Town, accept, refuse, sid_in, wallet, wallet_id
+from tests.factories import Signer, Town, accept, refuse, sid_in, wallet, wallet_id
 from tests.mirrors import Here, PeerLog, check_fold, check_index, far
-
-
-@pytest.fixture
-def fr(tmp_path: Path, clock: Clock) -> PeerLog:
-    """A peer's log with its members enrolled."""
-    peer = PeerLog(Town.found(tmp_path / "fr", code="fr", clock=clock))
-    peer.log(*peer.town.settled())
-    return peer
 
 
 async def test_annotations_cross_between_our_log_and_a_peers(node: Node, town: Town, fr: PeerLog) -> None:
